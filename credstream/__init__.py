@@ -1,0 +1,1 @@
+"""The face: command line, gateway, local broker and supervisor."""

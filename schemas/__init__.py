@@ -1,0 +1,1 @@
+"""What credstream promises on the wire: topics, records, identifiers, catalogues, errors. Imports nothing of ours."""

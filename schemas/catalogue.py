@@ -1,0 +1,239 @@
+"""A programme's catalogue: who issues, who attests, what may be earned and when. Immutable; named by its digest.
+
+Staff write it as YAML (`credstream rules publish`); what is signed, adopted and pinned by claims is its canonical JSON.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from schemas.errors import MalformedError, QuarantineReason
+from schemas.events import Micros
+from schemas.ids import content_digest
+from schemas.topology import MAX_CATALOGUE_BYTES
+
+WHOLE: Final = 1_000_000
+"""Shares and weights are whole millionths: a threshold of 40 % is 400,000."""
+_MAX_PLAIN_BYTES: Final = 20 * MAX_CATALOGUE_BYTES
+
+
+class Result(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="result"):
+    """Some result of the assessment stands that passed and reached the share of its maximum, where these are asked for."""
+
+    assessment: str
+    at_least: int | None = None  # millionths of the maximum score
+    passed: bool | None = None
+
+
+class Count(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="count"):
+    """At least `number` standing results of these assessments reach the share, or passed."""
+
+    number: int
+    assessments: tuple[str, ...]
+    at_least: int | None = None
+    passed: bool | None = None
+
+
+class Weight(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How much an assessment counts: millionths."""
+
+    assessment: str
+    weight: int
+
+
+class Weighted(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="weighted"):
+    """The weighted mean of each assessment's best share reaches `at_least`; what is missing or has no score counts zero."""
+
+    parts: tuple[Weight, ...]
+    at_least: int
+
+
+class Holds(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="holds"):
+    """The learner holds another achievement of this catalogue (a building block)."""
+
+    achievement: str
+
+
+class All(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="all"):
+    """Every criterion is met."""
+
+    of: tuple[Criterion, ...]
+
+
+class Any(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="any"):
+    """At least one criterion is met."""
+
+    of: tuple[Criterion, ...]
+
+
+Criterion: TypeAlias = Result | Count | Weighted | Holds | All | Any
+
+
+class Rule(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """When an achievement is attained.
+
+    `first`: from the first instant at which the criterion held. `standing`: it must hold at the end of the evidence.
+    """
+
+    attained: Literal["first", "standing"] = "first"
+    requires: Criterion
+
+
+class Assessment(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What providers report results of. `accepted_late_days` of None accepts a result of any age."""
+
+    id: str
+    name: str
+    providers: tuple[str, ...]
+    accepted_late_days: int | None = 90
+
+
+class Provider(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who attests."""
+
+    id: str
+    name: str
+    url: str | None = None
+
+
+class Alignment(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A node in a framework that the achievement aligns to (OB 3.0 Alignment)."""
+
+    target_name: str
+    target_url: str
+    target_framework: str | None = None
+    target_code: str | None = None
+    target_type: str | None = None
+
+
+class Achievement(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What may be earned, as Open Badges 3.0 describes it, and its rule."""
+
+    id: str
+    name: str
+    description: str
+    criteria: str  # Markdown
+    achievement_type: str = "MicroCredential"
+    language: str = "en"
+    tags: tuple[str, ...] = ()
+    field_of_study: str | None = None
+    sector: str | None = None
+    alignments: tuple[Alignment, ...] = ()
+    valid_days: int | None = None
+    rule: Rule
+
+
+class Key(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A public key of the programme. The fragment of its verification method is `id`."""
+
+    id: str
+    purpose: Literal["credentials", "status"]
+    public_key_multibase: str
+    active_from: Micros
+
+
+class Issuer(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who issues (OB 3.0 Profile)."""
+
+    name: str
+    description: str | None = None
+    url: str | None = None
+    email: str | None = None
+    country: str | None = None  # ISO 3166-1 alpha-2
+    region: str | None = None
+
+
+class Catalogue(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One immutable version of a programme's catalogue."""
+
+    programme: str
+    version: str
+    base_url: str
+    issuer: Issuer
+    keys: tuple[Key, ...]
+    providers: tuple[Provider, ...]
+    assessments: tuple[Assessment, ...]
+    achievements: tuple[Achievement, ...]
+
+    def key_in_force(self, purpose: Literal["credentials", "status"], instant: Micros) -> Key:
+        """Return the key with which something of this instant is signed: the latest one that is active by then.
+
+        Raises:
+            LookupError: No key of that purpose is active yet.
+        """
+        active = [k for k in self.keys if k.purpose == purpose and k.active_from <= instant]
+        if not active:
+            raise LookupError(f"{self.programme}: no {purpose} key is active")
+        return max(active, key=lambda k: (k.active_from, k.id))
+
+
+_ENCODER: Final = msgspec.json.Encoder(order="sorted")
+
+
+def canonical(catalogue: Catalogue | Rule) -> bytes:
+    """Return the canonical JSON: sorted names, no white space. Its SHA-256 names the version."""
+    return _ENCODER.encode(catalogue)
+
+
+def pack(catalogue: Catalogue) -> tuple[str, bytes]:
+    """Return the catalogue's digest and its compressed canonical JSON, as adoption records carry it.
+
+    Raises:
+        ValueError: It is larger than an adoption record can carry.
+    """
+    text = canonical(catalogue)
+    packed = zlib.compress(text, 9)
+    if len(packed) > MAX_CATALOGUE_BYTES:
+        raise ValueError(
+            f"the catalogue is {len(packed)} bytes compressed; at most {MAX_CATALOGUE_BYTES} fit in a record"
+        )
+    return content_digest(text), packed
+
+
+def unpack(packed: bytes, digest: str) -> Catalogue:
+    """Return the catalogue in an adoption record.
+
+    Raises:
+        MalformedError: It does not decompress, is too large, is not the content that `digest` names, or no catalogue.
+    """
+    try:
+        stream = zlib.decompressobj()
+        text = stream.decompress(packed, _MAX_PLAIN_BYTES)
+        if not stream.eof or stream.unused_data or content_digest(text) != digest:
+            raise MalformedError(QuarantineReason.MALFORMED, f"the catalogue is not what {digest} names")
+        return msgspec.json.decode(text, type=Catalogue)
+    except (zlib.error, msgspec.DecodeError) as error:
+        raise MalformedError(QuarantineReason.MALFORMED, f"no catalogue: {error}") from error
+
+
+def assessments_in(criterion: Criterion) -> Iterator[str]:
+    """Yield every assessment that a criterion looks at itself (not through what it holds)."""
+    match criterion:
+        case Result(assessment=assessment):
+            yield assessment
+        case Count(assessments=assessments):
+            yield from assessments
+        case Weighted(parts=parts):
+            yield from (part.assessment for part in parts)
+        case All(of=of) | Any(of=of):
+            for inner in of:
+                yield from assessments_in(inner)
+        case Holds():
+            return
+
+
+def achievements_in(criterion: Criterion) -> Iterator[str]:
+    """Yield every achievement that a criterion builds on."""
+    match criterion:
+        case Holds(achievement=achievement):
+            yield achievement
+        case All(of=of) | Any(of=of):
+            for inner in of:
+                yield from achievements_in(inner)
+        case _:
+            return

@@ -1,0 +1,174 @@
+"""Records to bytes and back: Avro in the Confluent wire format, with CloudEvents attributes as Kafka headers.
+
+Decoding is strict, because fastavro alone is not: size first, then an allow-listed schema, then every byte consumed.
+The schemas are those of `history/`, which is only ever added to; `ids.json` fixes each one's id and digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import struct
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final, TypeVar, get_args
+
+import fastavro
+import msgspec
+
+from schemas import events
+from schemas.errors import MalformedError, QuarantineReason
+from schemas.text import text_fault
+from schemas.topology import MAX_RECORD_BYTES
+
+E = TypeVar("E", bound=events.Event)
+_MAGIC: Final = 0
+_PREFIX: Final = struct.Struct(">BI")
+_TYPES: Final[Mapping[str, type[events.Event]]] = {t.__name__: t for t in get_args(events.Event)}
+CLOUD_EVENT_TYPE: Final = "org.credstream"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedSchema:
+    """One version of a record's schema: the text as published, its id, and what fastavro made of it."""
+
+    id: int
+    record: str
+    version: int
+    sha256: str
+    text: str
+    parsed: Any
+
+
+@cache
+def published_schemas() -> Mapping[int, PublishedSchema]:
+    """Return every schema ever published, by id.
+
+    Raises:
+        ValueError: A schema file differs from its digest in `ids.json`: a published schema is never edited.
+    """
+    folder = files("schemas").joinpath("history")
+    out: dict[int, PublishedSchema] = {}
+    for entry in json.loads(folder.joinpath("ids.json").read_text("utf-8")):
+        name = f"{_kebab(entry['record'])}/v{entry['version']}.avsc"
+        text = folder.joinpath(name).read_text("utf-8")
+        if hashlib.sha256(text.encode()).hexdigest() != entry["sha256"]:
+            raise ValueError(f"schemas/history/{name} is not what was published")
+        plain = json.loads(text, object_hook=_without_logical_type)
+        out[entry["id"]] = PublishedSchema(**entry, text=text, parsed=fastavro.parse_schema(plain))
+    return out
+
+
+def _kebab(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
+
+
+def _without_logical_type(node: dict[str, Any]) -> Any:
+    """Instants stay whole microseconds inside; the logical type is for those who read our topics."""
+    return node["type"] if "logicalType" in node else node
+
+
+@cache
+def latest_schema(record: str) -> PublishedSchema:
+    """Return the newest version of a record's schema, the one that we write."""
+    return max((s for s in published_schemas().values() if s.record == record), key=lambda s: s.version)
+
+
+def encode(event: events.Event) -> bytes:
+    """Return the record's value: magic byte, schema id, Avro."""
+    schema = latest_schema(type(event).__name__)
+    plain = msgspec.to_builtins(event, builtin_types=(bytes,))
+    if type(body := plain.get("body")) is dict:
+        plain["body"] = (_body_name(type(event)), body)  # spares fastavro the search through the union
+    out = io.BytesIO()
+    out.write(_PREFIX.pack(_MAGIC, schema.id))
+    fastavro.schemaless_writer(out, schema.parsed, plain)
+    return out.getvalue()
+
+
+@cache
+def _body_name(record: type[events.Event]) -> str:
+    body = next(f for f in msgspec.structs.fields(record) if f.name == "body")
+    return "org.credstream." + str(next(t for t in get_args(body.type) if t is not bytes).__name__)
+
+
+def decode(value: bytes | None, *allowed: type[E], max_bytes: int = MAX_RECORD_BYTES) -> E:
+    """Return the event in a record's value, read with the newest schema of its kind.
+
+    Raises:
+        MalformedError: The value is empty, too large, of no schema or another one, truncated, has bytes to spare, or text that
+            may not enter the log.
+    """
+    if value is None:
+        raise MalformedError(QuarantineReason.TOMBSTONE, "a record without a value")
+    if len(value) > max_bytes:
+        raise MalformedError(QuarantineReason.TOO_LARGE, f"{len(value)} bytes; at most {max_bytes} are read")
+    if len(value) < _PREFIX.size or value[0] != _MAGIC:
+        raise MalformedError(
+            QuarantineReason.MALFORMED, "no Confluent wire format: magic byte 0 and a schema id of four bytes"
+        )
+    writer = published_schemas().get(_PREFIX.unpack_from(value)[1])
+    if writer is None or writer.record not in {t.__name__ for t in allowed}:
+        known = ", ".join(f"{latest_schema(t.__name__).id} ({t.__name__})" for t in allowed)
+        raise MalformedError(
+            QuarantineReason.UNKNOWN_SCHEMA,
+            f"schema id {_PREFIX.unpack_from(value)[1]} is not read here; known: {known}",
+        )
+    plain = _read(value, writer)
+    if fault := text_fault_in(plain):
+        raise MalformedError(QuarantineReason.INVALID_VALUE, fault)
+    try:
+        return msgspec.convert(plain, _TYPES[writer.record], builtin_types=(bytes,))  # type: ignore[return-value]
+    except msgspec.ValidationError as error:
+        raise MalformedError(QuarantineReason.INVALID_VALUE, str(error)) from error
+
+
+def _read(value: bytes, writer: PublishedSchema) -> dict[str, Any]:
+    data = io.BytesIO(value)
+    data.seek(_PREFIX.size)
+    newest = latest_schema(writer.record)
+    try:
+        plain = fastavro.schemaless_reader(data, writer.parsed, None if newest is writer else newest.parsed)
+    except Exception as error:
+        raise MalformedError(QuarantineReason.MALFORMED, f"not a {writer.record}: {type(error).__name__}") from error
+    if rest := len(value) - data.tell():
+        raise MalformedError(QuarantineReason.MALFORMED, f"{rest} bytes after the end of a {writer.record}")
+    if not isinstance(plain, dict):
+        raise MalformedError(QuarantineReason.MALFORMED, f"not a {writer.record}")
+    return plain
+
+
+def text_fault_in(plain: Mapping[str, Any] | Collection[Any]) -> str | None:
+    """Say which text in a decoded record may not enter the log, naming its field, or None."""
+    entries = plain.items() if isinstance(plain, Mapping) else enumerate(plain)
+    for name, value in entries:
+        if isinstance(value, str):
+            if fault := text_fault(value):
+                return f"{name}: {fault}"
+        elif isinstance(value, dict | list | tuple) and (fault := text_fault_in(value)):
+            return f"{name}.{fault}"
+    return None
+
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+def headers(event: events.Event, *, source: str, event_id: str, traceparent: bytes | None = None) -> Headers:
+    """Return the CloudEvents 1.0 attributes of a record in binary mode (Kafka protocol binding §3.2)."""
+    out = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", event_id.encode()),
+        ("ce_source", source.encode()),
+        ("ce_type", _event_type(type(event))),
+        ("content-type", b"application/avro"),
+    ]
+    return [*out, ("traceparent", traceparent)] if traceparent else out
+
+
+@cache
+def _event_type(record: type[events.Event]) -> bytes:
+    return f"{CLOUD_EVENT_TYPE}.{_kebab(record.__name__)}.v{latest_schema(record.__name__).version}".encode()
