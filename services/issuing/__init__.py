@@ -1,0 +1,1 @@
+"""From a claim to the credential that it pins."""
