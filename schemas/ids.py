@@ -24,13 +24,13 @@ def derive(secret: bytes, *parts: str) -> bytes:
     return hmac.digest(secret, text, "sha256")
 
 
-def learner_ref(secret: bytes, scheme: str, identifier: str, generation: int = 0) -> str:
+def learner_ref(secret: bytes, programme: str, scheme: str, identifier: str, generation: int = 0) -> str:
     """Return the opaque id of a learner in a programme: 128 bits as 32 hexadecimal digits.
 
     The identifier is trimmed, case-folded and NFC-normalised first, so `A@Example.ca ` and `a@example.ca` are one learner.
     """
     normal = unicodedata.normalize("NFC", unicodedata.normalize("NFC", identifier).strip().casefold())
-    return derive(secret, "learner", scheme, normal, str(generation)).hex()[:32]
+    return derive(secret, "learner", programme, scheme, normal, str(generation)).hex()[:32]
 
 
 def learner_key(programme: str, learner: str) -> bytes:
