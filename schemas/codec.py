@@ -54,7 +54,7 @@ def published_schemas() -> Mapping[int, PublishedSchema]:
     folder = files("schemas").joinpath("history")
     out: dict[int, PublishedSchema] = {}
     for entry in json.loads(folder.joinpath("ids.json").read_text("utf-8")):
-        name = f"{_kebab(entry['record'])}/v{entry['version']}.avsc"
+        name = f"{folder_of(entry['record'])}/v{entry['version']}.avsc"
         text = folder.joinpath(name).read_text("utf-8")
         if hashlib.sha256(text.encode()).hexdigest() != entry["sha256"]:
             raise ValueError(f"schemas/history/{name} is not what was published")
@@ -63,7 +63,8 @@ def published_schemas() -> Mapping[int, PublishedSchema]:
     return out
 
 
-def _kebab(name: str) -> str:
+def folder_of(name: str) -> str:
+    """Return a record's folder in `history/`: its name in kebab case."""
     return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
 
 
@@ -171,4 +172,4 @@ def headers(event: events.Event, *, source: str, event_id: str, traceparent: byt
 
 @cache
 def _event_type(record: type[events.Event]) -> bytes:
-    return f"{CLOUD_EVENT_TYPE}.{_kebab(record.__name__)}.v{latest_schema(record.__name__).version}".encode()
+    return f"{CLOUD_EVENT_TYPE}.{folder_of(record.__name__)}.v{latest_schema(record.__name__).version}".encode()
