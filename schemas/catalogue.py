@@ -207,7 +207,7 @@ def unpack(packed: bytes, digest: str) -> Catalogue:
         if not stream.eof or stream.unused_data or content_digest(text) != digest:
             raise MalformedError(QuarantineReason.MALFORMED, f"the catalogue is not what {digest} names")
         return msgspec.json.decode(text, type=Catalogue)
-    except (zlib.error, msgspec.DecodeError) as error:
+    except (zlib.error, msgspec.DecodeError, RecursionError) as error:
         raise MalformedError(QuarantineReason.MALFORMED, f"no catalogue: {error}") from error
 
 

@@ -114,6 +114,7 @@ class Disposition(StrEnum):
     RECORDED = "recorded"  # new or changed evidence
     KNOWN = "known"  # the same event or the same content again
     OUTRANKED = "outranked"  # a higher revision of this result stands already
+    AWAITING_REVIEW = "awaiting_review"  # too late to count without one; `detail` says by how much
     APPLIED = "applied"  # a status request that took effect
     ADOPTED = "adopted"  # a catalogue
     REFUSED = "refused"  # a request that cannot be granted; `detail` says why
