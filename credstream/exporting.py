@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from services.signing.contexts import DIGESTS
 
 from credstream.documents import documents
 from credstream.reading import committed
 from schemas.codec import decode
 from schemas.events import CompetencyDecided, CredentialIssued, RecordQuarantined
 from schemas.topology import DECIDED, ISSUED, QUARANTINED, Topic
+from services.signing.contexts import DIGESTS
 from streams.settings import Installation
 
 FORMAT: Final = 1

@@ -9,13 +9,13 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import Parameter
 from rich.tree import Tree
-from services.competency.reasons import render
-from services.signing.verifying import Verdict, Verifier
 
 from credstream.cli.console import DEFAULT_FOLDER, Data, Exit, Json, err, installation, out, write_json
 from credstream.documents import documents
 from credstream.why import Explained, explain, learner_ref_of
 from schemas.errors import RefusedError
+from services.competency.reasons import render
+from services.signing.verifying import Verdict, Verifier
 
 
 def why(

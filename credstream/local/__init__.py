@@ -1,0 +1,1 @@
+"""Everything on this machine: an embedded Kafka and a supervisor for the processors."""

@@ -1,0 +1,268 @@
+"""competency: from the inbox to decisions, claims and status decisions. Decodes, checks who signed, asks `services.competency`,
+encodes; `streams.lane` makes each step atomic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, TypeVar
+
+from schemas import codec
+from schemas.catalogue import Catalogue, unpack
+from schemas.errors import IntegrityError, MalformedError, QuarantineReason
+from schemas.events import AssessmentCompleted, CatalogueAdopted, Event, Micros, StatusRequested
+from schemas.ids import lane_of, learner_key
+from schemas.topology import (
+    CLAIMED,
+    DECIDED,
+    INBOX,
+    MAX_COMPLETION_BYTES,
+    MAX_RECORD_BYTES,
+    PROGRESS,
+    STATUS_DECIDED,
+    Processor,
+    Topic,
+)
+from services.competency import ledger as ledgers
+from services.competency import progress as learners
+from services.competency.acceptance import accepted
+from services.competency.adoption import decide_adoption
+from services.competency.decisions import Decision, decide_completion, decide_status
+from services.competency.ledger import Cause, Draft, Ledger, Naming, ProgrammeNumbers
+from services.competency.rulebook import Adoption, Rulebook, rulebook
+from services.signing.jws import HEADER, signer_of
+from streams.settings import CREDENTIAL_SECRET, STATUS_SECRET, Installation, ProgrammeSettings
+from streams.stage import Output, Record, Step
+
+LEDGER_KEY: Final = b"\x00lane"
+_CATALOGUE_KEY: Final = "\x00catalogue:"
+_RULEBOOKS: Final = 128
+_CATALOGUES: Final = 128
+_NOTHING_COUNTED: Final = ProgrammeNumbers()
+E = TypeVar("E", bound=Event)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """Whose word counts in this installation: nothing in the log can change it."""
+
+    base_url: str
+    lanes: int
+    programmes: Mapping[str, ProgrammeSettings]
+
+
+def stage(installation: Installation) -> CompetencyStage:
+    """Return the stage of an installation.
+
+    Raises:
+        RefusedError: A secret is missing or open to others.
+    """
+    naming = Naming(
+        credential_secret=installation.secret(CREDENTIAL_SECRET),
+        status_secret=installation.secret(STATUS_SECRET),
+        epoch=installation.epoch,
+    )
+    trust = Trust(base_url=installation.base_url, lanes=installation.kafka.lanes, programmes=installation.programmes)
+    return CompetencyStage(naming, trust)
+
+
+class CompetencyStage:
+    """Decides every inbox record. Keeps nothing but rulebooks, which the adoptions that they are made of name."""
+
+    processor: Final = Processor.COMPETENCY
+    input: Final = INBOX
+    state_topic: Final = PROGRESS
+    has_idle_work: Final = False
+
+    def __init__(self, naming: Naming, trust: Trust) -> None:
+        """Decide with these secrets and this trust."""
+        self._naming, self._trust = naming, trust
+        self._source = f"{trust.base_url}/competency/{naming.epoch}"
+        self._rulebooks: dict[tuple[str, tuple[Adoption, ...]], Rulebook] = {}
+
+    def restored(self, lane: int, state: Mapping[bytes, bytes]) -> Ledger:
+        """Return the lane's ledger as it was kept, or a fresh one.
+
+        Raises:
+            IntegrityError: It cannot be read.
+        """
+        kept = state.get(LEDGER_KEY)
+        return Ledger(lane) if kept is None else ledgers.decoded(kept)
+
+    def kept(self, before: Ledger, after: Ledger) -> Mapping[bytes, bytes | None]:
+        """Return what to write so that `restored` returns ``after``."""
+        return {} if after is before else {LEDGER_KEY: ledgers.encoded(after)}
+
+    def idle(self, lane: Ledger, state: Mapping[bytes, bytes], now: Micros) -> Step[Ledger] | None:  # noqa: ARG002
+        """Nothing happens here but by a record."""
+        return None
+
+    def step(self, lane: Ledger, state: Mapping[bytes, bytes], record: Record) -> Step[Ledger]:
+        """Decide one inbox record.
+
+        Raises:
+            MalformedError: It breaks the contract of the inbox; the lane sets it aside.
+            IntegrityError: What was kept cannot be read.
+        """
+        event = codec.decode(record.value, AssessmentCompleted, StatusRequested, CatalogueAdopted)
+        match event:
+            case AssessmentCompleted():
+                return self._completed(lane, state, record, event)
+            case StatusRequested():
+                return self._requested(lane, state, record, event)
+            case CatalogueAdopted():
+                return self._adopted(lane, state, record, event)
+
+    def _completed(
+        self, lane: Ledger, state: Mapping[bytes, bytes], record: Record, completed: AssessmentCompleted
+    ) -> Step[Ledger]:
+        if len(record.value or b"") > MAX_COMPLETION_BYTES:
+            raise MalformedError(
+                QuarantineReason.TOO_LARGE,
+                f"{len(record.value or b'')} bytes; a completion has at most {MAX_COMPLETION_BYTES}",
+            )
+        key = learner_key(completed.programme, completed.learner_ref)
+        kept = self._kept(lane, state, record, key)
+        book = self._book(lane, state, completed.programme)
+        body = accepted(completed, book, record.appended_at)
+        cause = Cause(
+            event_id=completed.event_id,
+            learner_ref=completed.learner_ref,
+            offset=record.offset,
+            appended_at=record.appended_at,
+            received_at=completed.received_at,
+        )
+        draft = Draft(lane, completed.programme, self._naming, cause)
+        decision = decide_completion(draft, book, learners.decoded(kept), completed, body)
+        return self._learner_step(record, key, kept, decision)
+
+    def _requested(
+        self, lane: Ledger, state: Mapping[bytes, bytes], record: Record, request: StatusRequested
+    ) -> Step[Ledger]:
+        key = learner_key(request.programme, request.learner_ref)
+        kept = self._kept(lane, state, record, key)
+        book = self._book(lane, state, request.programme)
+        staff = self._pinned(request.programme).staff_keys
+        if self._signer(record, staff) != request.requested_by:
+            raise MalformedError(QuarantineReason.BAD_SIGNATURE, "not signed by the member of staff whom it names")
+        cause = Cause(
+            event_id=request.request_id,
+            learner_ref=request.learner_ref,
+            offset=record.offset,
+            appended_at=record.appended_at,
+        )
+        draft = Draft(lane, request.programme, self._naming, cause)
+        return self._learner_step(record, key, kept, decide_status(draft, book, learners.decoded(kept), request))
+
+    def _adopted(
+        self, lane: Ledger, state: Mapping[bytes, bytes], record: Record, adopted: CatalogueAdopted
+    ) -> Step[Ledger]:
+        if record.key != adopted.programme.encode():
+            raise MalformedError(QuarantineReason.WRONG_LANE, "the key of an adoption is its programme")
+        if self._signer(record, self._pinned(adopted.programme).catalogue_keys) is None:
+            raise MalformedError(QuarantineReason.BAD_SIGNATURE, "not signed by a pinned catalogue key")
+        catalogue = unpack(adopted.catalogue, adopted.digest)
+        cause = Cause(
+            event_id=f"adoption-{adopted.adoption_no}",
+            learner_ref="",
+            offset=record.offset,
+            appended_at=record.appended_at,
+        )
+        draft = Draft(lane, adopted.programme, self._naming, cause)
+        before = lane.programmes.get(adopted.programme, _NOTHING_COUNTED).adoptions
+        stored = _catalogue_key(adopted.programme, adopted.digest)
+        known: Mapping[bytes, bytes] = {stored: adopted.catalogue}
+
+        def read(adoptions: Sequence[Adoption]) -> Rulebook:
+            return self._rulebook(state, adopted.programme, tuple(adoptions), known)
+
+        decision = decide_adoption(draft, adopted, catalogue, before, self._trust.base_url, read)
+        outputs = self._outputs(record, adopted.programme.encode(), decision)
+        if decision.ledger.programmes is lane.programmes:
+            return Step(decision.ledger, outputs)
+        forwarded = Output(topic=CLAIMED, key=record.key, value=record.value, headers=record.headers)
+        return Step(decision.ledger, [*outputs, forwarded], {stored: adopted.catalogue})
+
+    def _kept(self, lane: Ledger, state: Mapping[bytes, bytes], record: Record, key: bytes) -> bytes | None:
+        """Return what is kept of the learner. Whoever is kept here belongs here; the others' lane is computed."""
+        if record.key != key:
+            raise MalformedError(QuarantineReason.WRONG_LANE, "the key is not programme:learner_ref of the record")
+        kept = state.get(key)
+        if kept is None and lane_of(key, self._trust.lanes) != lane.lane:
+            raise MalformedError(QuarantineReason.WRONG_LANE, f"belongs in lane {lane_of(key, self._trust.lanes)}")
+        return kept
+
+    def _pinned(self, programme: str) -> ProgrammeSettings:
+        pinned = self._trust.programmes.get(programme)
+        if pinned is None:
+            raise MalformedError(QuarantineReason.UNKNOWN_PROGRAMME, f"{programme!r} is not pinned in the settings")
+        return pinned
+
+    def _signer(self, record: Record, keys: Mapping[str, str]) -> str | None:
+        return signer_of(record.header(HEADER), record.value or b"", keys)
+
+    def _book(self, lane: Ledger, state: Mapping[bytes, bytes], programme: str) -> Rulebook:
+        numbers = lane.programmes.get(programme)
+        if numbers is None:
+            raise MalformedError(QuarantineReason.UNKNOWN_PROGRAMME, f"{programme!r} has adopted no catalogue here")
+        return self._rulebook(state, programme, numbers.adoptions)
+
+    def _rulebook(
+        self,
+        state: Mapping[bytes, bytes],
+        programme: str,
+        adoptions: tuple[Adoption, ...],
+        known: Mapping[bytes, bytes] | None = None,
+    ) -> Rulebook:
+        name = (programme, adoptions)
+        if (book := self._rulebooks.get(name)) is None:
+            adopted = []
+            for adoption in adoptions:
+                stored = _catalogue_key(programme, adoption.digest)
+                packed = (known or {}).get(stored) or state.get(stored)
+                if packed is None:
+                    raise IntegrityError(f"the adopted catalogue {adoption.digest} is missing from the state")
+                adopted.append((adoption, _catalogue(packed, adoption.digest)))
+            book = rulebook(adopted)
+            if len(self._rulebooks) >= _RULEBOOKS:
+                del self._rulebooks[next(iter(self._rulebooks))]
+            self._rulebooks[name] = book
+        return book
+
+    def _learner_step(self, record: Record, key: bytes, kept: bytes | None, decision: Decision) -> Step[Ledger]:
+        outputs = self._outputs(record, key, decision)
+        if decision.progress is None or (kept is None and decision.progress is learners.NOTHING):
+            return Step(decision.ledger, outputs)
+        after = learners.encoded(decision.progress, kept)
+        return Step(decision.ledger, outputs, {} if after == kept else {key: after})
+
+    def _outputs(self, record: Record, key: bytes, decision: Decision) -> list[Output]:
+        trace, epoch_lane = record.header("traceparent"), decision.ledger.lane
+        decided = decision.decided
+        outputs = [self._output(DECIDED, key, decided, f"{epoch_lane}/{decided.decision_no}", trace)]
+        outputs += [self._output(CLAIMED, key, claim, claim.credential_id, trace) for claim in decision.claims]
+        for status in decision.statuses:
+            name = f"{status.status_list}#{status.decision_no}"
+            outputs.append(self._output(STATUS_DECIDED, status.status_list.encode(), status, name, trace))
+        return outputs
+
+    def _output(self, topic: Topic, key: bytes, event: Event, event_id: str, trace: bytes | None) -> Output:
+        value = codec.encode(event)
+        if len(value) > MAX_RECORD_BYTES:
+            raise MalformedError(
+                QuarantineReason.LEARNER_FULL,
+                f"its {type(event).__name__} would be {len(value)} bytes, more than a record",
+            )
+        headers = codec.headers(event, source=self._source, event_id=event_id, traceparent=trace)
+        return Output(topic=topic, key=key, value=value, headers=headers)
+
+
+def _catalogue_key(programme: str, digest: str) -> bytes:
+    return f"{_CATALOGUE_KEY}{programme}:{digest}".encode()
+
+
+@lru_cache(maxsize=_CATALOGUES)
+def _catalogue(packed: bytes, digest: str) -> Catalogue:
+    return unpack(packed, digest)
