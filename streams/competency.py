@@ -1,5 +1,6 @@
-"""competency: from the inbox to decisions, claims and status decisions. Decodes, checks who signed, asks `services.competency`,
-encodes; `streams.lane` makes each step atomic.
+"""competency: from the inbox to decisions, claims and status decisions.
+
+Decodes, checks who signed, asks `services.competency`, encodes; `streams.lane` makes each step atomic.
 """
 
 from __future__ import annotations
@@ -7,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, TypeVar
+from typing import Final, TypeAlias
 
 from schemas import codec
 from schemas.catalogue import Catalogue, unpack
 from schemas.errors import IntegrityError, MalformedError, QuarantineReason
-from schemas.events import AssessmentCompleted, CatalogueAdopted, Event, Micros, StatusRequested
+from schemas.events import AssessmentCompleted, CatalogueAdopted, Disposition, Event, Micros, StatusRequested
 from schemas.ids import lane_of, learner_key
 from schemas.topology import (
     CLAIMED,
@@ -38,10 +39,11 @@ from streams.stage import Output, Record, Step
 
 LEDGER_KEY: Final = b"\x00lane"
 _CATALOGUE_KEY: Final = "\x00catalogue:"
-_RULEBOOKS: Final = 128
 _CATALOGUES: Final = 128
 _NOTHING_COUNTED: Final = ProgrammeNumbers()
-E = TypeVar("E", bound=Event)
+_NOTHING_NEW: Final[Mapping[bytes, bytes]] = {}
+
+_InboxEvent: TypeAlias = AssessmentCompleted | StatusRequested | CatalogueAdopted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,7 @@ def stage(installation: Installation) -> CompetencyStage:
 
 
 class CompetencyStage:
-    """Decides every inbox record. Keeps nothing but rulebooks, which the adoptions that they are made of name."""
+    """Decides every inbox record. Keeps nothing of its own but rulebooks, made of what a lane has adopted."""
 
     processor: Final = Processor.COMPETENCY
     input: Final = INBOX
@@ -80,7 +82,7 @@ class CompetencyStage:
         """Decide with these secrets and this trust."""
         self._naming, self._trust = naming, trust
         self._source = f"{trust.base_url}/competency/{naming.epoch}"
-        self._rulebooks: dict[tuple[str, tuple[Adoption, ...]], Rulebook] = {}
+        self._rulebooks: dict[tuple[int, str], tuple[tuple[Adoption, ...], Rulebook]] = {}
 
     def restored(self, lane: int, state: Mapping[bytes, bytes]) -> Ledger:
         """Return the lane's ledger as it was kept, or a fresh one.
@@ -106,14 +108,14 @@ class CompetencyStage:
             MalformedError: It breaks the contract of the inbox; the lane sets it aside.
             IntegrityError: What was kept cannot be read.
         """
-        event = codec.decode(record.value, AssessmentCompleted, StatusRequested, CatalogueAdopted)
-        match event:
-            case AssessmentCompleted():
-                return self._completed(lane, state, record, event)
-            case StatusRequested():
-                return self._requested(lane, state, record, event)
-            case CatalogueAdopted():
-                return self._adopted(lane, state, record, event)
+        event: _InboxEvent = codec.decode(  # type: ignore[assignment]  # mypy widens the three to every event
+            record.value, AssessmentCompleted, StatusRequested, CatalogueAdopted
+        )
+        if isinstance(event, AssessmentCompleted):
+            return self._completed(lane, state, record, event)
+        if isinstance(event, StatusRequested):
+            return self._requested(lane, state, record, event)
+        return self._adopted(lane, state, record, event)
 
     def _completed(
         self, lane: Ledger, state: Mapping[bytes, bytes], record: Record, completed: AssessmentCompleted
@@ -172,18 +174,17 @@ class CompetencyStage:
         )
         draft = Draft(lane, adopted.programme, self._naming, cause)
         before = lane.programmes.get(adopted.programme, _NOTHING_COUNTED).adoptions
-        stored = _catalogue_key(adopted.programme, adopted.digest)
-        known: Mapping[bytes, bytes] = {stored: adopted.catalogue}
+        stored = {_catalogue_key(adopted.digest): adopted.catalogue}
 
         def read(adoptions: Sequence[Adoption]) -> Rulebook:
-            return self._rulebook(state, adopted.programme, tuple(adoptions), known)
+            return _rulebook(state, adoptions, stored)
 
         decision = decide_adoption(draft, adopted, catalogue, before, self._trust.base_url, read)
         outputs = self._outputs(record, adopted.programme.encode(), decision)
-        if decision.ledger.programmes is lane.programmes:
+        if decision.decided.disposition is not Disposition.ADOPTED:
             return Step(decision.ledger, outputs)
         forwarded = Output(topic=CLAIMED, key=record.key, value=record.value, headers=record.headers)
-        return Step(decision.ledger, [*outputs, forwarded], {stored: adopted.catalogue})
+        return Step(decision.ledger, [*outputs, forwarded], stored)
 
     def _kept(self, lane: Ledger, state: Mapping[bytes, bytes], record: Record, key: bytes) -> bytes | None:
         """Return what is kept of the learner. Whoever is kept here belongs here; the others' lane is computed."""
@@ -207,28 +208,10 @@ class CompetencyStage:
         numbers = lane.programmes.get(programme)
         if numbers is None:
             raise MalformedError(QuarantineReason.UNKNOWN_PROGRAMME, f"{programme!r} has adopted no catalogue here")
-        return self._rulebook(state, programme, numbers.adoptions)
-
-    def _rulebook(
-        self,
-        state: Mapping[bytes, bytes],
-        programme: str,
-        adoptions: tuple[Adoption, ...],
-        known: Mapping[bytes, bytes] | None = None,
-    ) -> Rulebook:
-        name = (programme, adoptions)
-        if (book := self._rulebooks.get(name)) is None:
-            adopted = []
-            for adoption in adoptions:
-                stored = _catalogue_key(programme, adoption.digest)
-                packed = (known or {}).get(stored) or state.get(stored)
-                if packed is None:
-                    raise IntegrityError(f"the adopted catalogue {adoption.digest} is missing from the state")
-                adopted.append((adoption, _catalogue(packed, adoption.digest)))
-            book = rulebook(adopted)
-            if len(self._rulebooks) >= _RULEBOOKS:
-                del self._rulebooks[next(iter(self._rulebooks))]
-            self._rulebooks[name] = book
+        adoptions, book = self._rulebooks.get((lane.lane, programme), (None, None))
+        if book is None or adoptions is not numbers.adoptions:
+            book = _rulebook(state, numbers.adoptions)
+            self._rulebooks[lane.lane, programme] = numbers.adoptions, book
         return book
 
     def _learner_step(self, record: Record, key: bytes, kept: bytes | None, decision: Decision) -> Step[Ledger]:
@@ -239,9 +222,8 @@ class CompetencyStage:
         return Step(decision.ledger, outputs, {} if after == kept else {key: after})
 
     def _outputs(self, record: Record, key: bytes, decision: Decision) -> list[Output]:
-        trace, epoch_lane = record.header("traceparent"), decision.ledger.lane
-        decided = decision.decided
-        outputs = [self._output(DECIDED, key, decided, f"{epoch_lane}/{decided.decision_no}", trace)]
+        trace, decided = record.header("traceparent"), decision.decided
+        outputs = [self._output(DECIDED, key, decided, f"{decided.lane}/{decided.decision_no}", trace)]
         outputs += [self._output(CLAIMED, key, claim, claim.credential_id, trace) for claim in decision.claims]
         for status in decision.statuses:
             name = f"{status.status_list}#{status.decision_no}"
@@ -259,8 +241,21 @@ class CompetencyStage:
         return Output(topic=topic, key=key, value=value, headers=headers)
 
 
-def _catalogue_key(programme: str, digest: str) -> bytes:
-    return f"{_CATALOGUE_KEY}{programme}:{digest}".encode()
+def _rulebook(
+    state: Mapping[bytes, bytes], adoptions: Sequence[Adoption], new: Mapping[bytes, bytes] = _NOTHING_NEW
+) -> Rulebook:
+    adopted = []
+    for adoption in adoptions:
+        key = _catalogue_key(adoption.digest)
+        packed = new.get(key) or state.get(key)
+        if packed is None:
+            raise IntegrityError(f"the adopted catalogue {adoption.digest} is missing from the state")
+        adopted.append((adoption, _catalogue(packed, adoption.digest)))
+    return rulebook(adopted)
+
+
+def _catalogue_key(digest: str) -> bytes:
+    return f"{_CATALOGUE_KEY}{digest}".encode()
 
 
 @lru_cache(maxsize=_CATALOGUES)

@@ -1,0 +1,190 @@
+"""Which catalogues may be adopted, and what adopting one decides. What is wrong with one is told all at once."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+from schemas.catalogue import (
+    WHOLE,
+    All,
+    Any,
+    Catalogue,
+    Count,
+    Criterion,
+    Holds,
+    Result,
+    Weighted,
+    achievements_in,
+    assessments_in,
+)
+from schemas.events import CatalogueAdopted, CompetencyDecided, DecisionBody, Disposition, Micros
+from schemas.text import MAX_ID_CHARS
+from services.competency.decisions import Decision
+from services.competency.ledger import Draft
+from services.competency.rulebook import Adoption, Rulebook, rulebook
+
+MAX_DEPTH: Final = 16
+MAX_CRITERIA: Final = 1_000
+MAX_RESULTS_ASKED: Final = 1_000
+_MAX_FAULTS_TOLD: Final = 10
+_URL_PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def catalogue_faults(catalogue: Catalogue) -> list[str]:
+    """Return everything for which a catalogue is refused, whatever was adopted before; empty when nothing is."""
+    faults = list(_faults(catalogue))
+    if not faults:
+        try:
+            rulebook([(Adoption("", 0), catalogue)])
+        except ValueError as error:
+            faults.append(str(error))
+    return faults
+
+
+def decide_adoption(
+    draft: Draft,
+    adopted: CatalogueAdopted,
+    catalogue: Catalogue,
+    before: Sequence[Adoption],
+    base_url: str,
+    read: Callable[[Sequence[Adoption]], Rulebook],
+) -> Decision:
+    """Adopt a catalogue, or say why not. The first one opens the lane's first status list.
+
+    Adoptions are numbered from 1 without gaps, so a repeat is known and nothing is skipped. ``read`` returns the rulebook of
+    adoptions, the new one included, or raises ValueError.
+    """
+    disposition, detail, adoption = Disposition.REFUSED, None, None
+    if adopted.adoption_no <= len(before):
+        if adopted.adoption_no >= 1 and before[adopted.adoption_no - 1].digest == adopted.digest:
+            disposition = Disposition.KNOWN
+        else:
+            detail = f"adoption {adopted.adoption_no} is done, with another catalogue; the next is {len(before) + 1}"
+    elif adopted.adoption_no != len(before) + 1:
+        detail = f"adoption {adopted.adoption_no} leaves a gap; the next is {len(before) + 1}"
+    elif faults := _misfits(catalogue, adopted.programme, base_url, draft.clock) or catalogue_faults(catalogue):
+        detail = "; ".join(faults[:_MAX_FAULTS_TOLD])
+    else:
+        candidate = Adoption(adopted.digest, draft.clock, adopted.effective_from)
+        try:
+            book = read((*before, candidate))
+        except ValueError as error:
+            detail = str(error)
+        else:
+            disposition, adoption = Disposition.ADOPTED, candidate
+            if not before:
+                draft.open_list(book)
+    decided = CompetencyDecided(
+        decision_no=draft.decision_no,
+        lane=draft.lane,
+        inbox_offset=draft.cause.offset,
+        programme=adopted.programme,
+        event_id=draft.cause.event_id,
+        disposition=disposition,
+        catalogue_digest=adopted.digest,
+        decided_at=draft.clock,
+        body=DecisionBody(outcomes=(), detail=detail),
+    )
+    return Decision(ledger=draft.ledger(adoption), progress=None, decided=decided, statuses=draft.statuses)
+
+
+def _misfits(catalogue: Catalogue, programme: str, base_url: str, now: Micros) -> list[str]:
+    """Return why a catalogue does not belong here and now."""
+    faults = []
+    if catalogue.programme != programme:
+        faults.append(f"programme: it is {catalogue.programme}'s, not {programme}'s")
+    if catalogue.base_url != base_url:
+        faults.append(f"base_url: {catalogue.base_url} is not this installation's, {base_url}")
+    active = {key.purpose for key in catalogue.keys if key.active_from <= now}
+    return [
+        *faults,
+        *(f"keys: none for {purpose} is active" for purpose in ("credentials", "status") if purpose not in active),
+    ]
+
+
+def _faults(catalogue: Catalogue) -> Iterator[str]:
+    providers = {provider.id for provider in catalogue.providers}
+    assessments = {assessment.id for assessment in catalogue.assessments}
+    achievements = {achievement.id for achievement in catalogue.achievements}
+    named = [("programme", [catalogue.programme]), ("keys", [key.id for key in catalogue.keys])]
+    named += [("achievements", [achievement.id for achievement in catalogue.achievements])]
+    for field, names in named:
+        yield from _repeated(field, names)
+        yield from (f"{field}: {name!r} cannot stand in an address" for name in names if not _URL_PART.fullmatch(name))
+    for field, names in (
+        ("providers", [provider.id for provider in catalogue.providers]),
+        ("assessments", [assessment.id for assessment in catalogue.assessments]),
+    ):
+        yield from _repeated(field, names)
+        yield from (
+            f"{field}: an id has from 1 to {MAX_ID_CHARS} characters" for n in names if not 1 <= len(n) <= MAX_ID_CHARS
+        )
+    for assessment in catalogue.assessments:
+        for unknown in sorted(set(assessment.providers) - providers):
+            yield f"assessment {assessment.id}: no provider {unknown!r}"
+        if assessment.accepted_late_days is not None and assessment.accepted_late_days < 0:
+            yield f"assessment {assessment.id}: accepted_late_days is at least 0, or none"
+    for achievement in catalogue.achievements:
+        where, asked = f"achievement {achievement.id}", achievement.rule.requires
+        if achievement.valid_days is not None and achievement.valid_days < 1:
+            yield f"{where}: valid_days is at least 1"
+        if (fault := _too_large(asked)) is not None:
+            yield f"{where}: {fault}"
+            continue
+        yield from (f"{where}: {fault}" for fault in _faults_in(asked))
+        yield from (f"{where}: no assessment {name!r}" for name in sorted(set(assessments_in(asked)) - assessments))
+        yield from (f"{where}: no achievement {name!r}" for name in sorted(set(achievements_in(asked)) - achievements))
+
+
+def _repeated(field: str, names: Iterable[str]) -> Iterator[str]:
+    yield from (f"{field}: {name!r} stands {times} times" for name, times in Counter(names).items() if times > 1)
+
+
+def _too_large(criterion: Criterion) -> str | None:
+    level: list[Criterion] = [criterion]
+    criteria = 0
+    for _ in range(MAX_DEPTH):
+        criteria += len(level)
+        if criteria > MAX_CRITERIA:
+            return f"more than {MAX_CRITERIA} criteria"
+        level = [inner for outer in level if isinstance(outer, All | Any) for inner in outer.of]
+        if not level:
+            return None
+    return f"criteria more than {MAX_DEPTH} deep"
+
+
+def _faults_in(criterion: Criterion) -> Iterator[str]:  # noqa: C901  one case for each kind
+    match criterion:
+        case Result():
+            yield from _faults_asked(criterion)
+        case Count():
+            yield from _faults_asked(criterion)
+            if not 1 <= criterion.number <= MAX_RESULTS_ASKED:
+                yield f"number is from 1 to {MAX_RESULTS_ASKED}"
+            if not criterion.assessments:
+                yield "a count names its assessments"
+            yield from _repeated("count", criterion.assessments)
+        case Weighted():
+            if not 1 <= criterion.at_least <= WHOLE:
+                yield f"at_least is from 1 to {WHOLE} millionths"
+            weights = [part.weight for part in criterion.parts]
+            if min(weights, default=-1) < 0 or not sum(weights):
+                yield "weights are at least 0, and not all 0"
+            yield from _repeated("weighted", (part.assessment for part in criterion.parts))
+        case All() | Any():
+            if not criterion.of:
+                yield "all and any have something to choose from"
+            for inner in criterion.of:
+                yield from _faults_in(inner)
+        case Holds():
+            return
+
+
+def _faults_asked(criterion: Result | Count) -> Iterator[str]:
+    if criterion.at_least is not None and not 0 <= criterion.at_least <= WHOLE:
+        yield f"at_least is from 0 to {WHOLE} millionths"
+    if criterion.passed is False:
+        yield "passed is true or left out; nobody earns anything by failing"

@@ -1,0 +1,229 @@
+"""A lane's own numbers and clock: they run without gaps and never back, and they come from the log alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from schemas.completions import MAX_AHEAD
+from schemas.errors import IntegrityError
+from schemas.events import (
+    ClaimBody,
+    ClaimedResult,
+    CredentialClaimed,
+    CredentialStatus,
+    Micros,
+    StatusDecided,
+    StatusListOpened,
+    StatusReason,
+)
+from schemas.ids import (
+    LIST_LENGTH,
+    credential_uuid,
+    issuer_did,
+    status_list_url,
+    status_place,
+    subject_id,
+)
+from services.competency.progress import Award
+from services.competency.rulebook import DAY, Adoption, Rulebook, Version
+
+FORM: Final = "ob3-rdfc-1"
+"""How credentials are signed now: the template's name, pinned by each claim so that a replay makes the same bytes."""
+_KEPT_VERSION: Final = b"\x01"
+_FIRST: Final = 1
+
+
+class ProgrammeNumbers(Struct, frozen=True, array_like=True):
+    """What a lane has counted for a programme: catalogues adopted, the next claim, the next decision of each status list."""
+
+    adoptions: tuple[Adoption, ...] = ()
+    next_claim: int = 0
+    lists: tuple[int, ...] = ()
+
+
+class Ledger(Struct, frozen=True, array_like=True):
+    """The lane's own state. `clock` never goes back; it is the latest `claimed_at`."""
+
+    lane: int
+    clock: Micros = 0
+    next_decision: int = 0
+    programmes: dict[str, ProgrammeNumbers] = {}
+
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_DECODER: Final = msgspec.msgpack.Decoder(Ledger)
+
+
+def decoded(kept: bytes) -> Ledger:
+    """Return the ledger as it was kept.
+
+    Raises:
+        IntegrityError: The bytes are not what a version known here wrote.
+    """
+    if kept[:1] != _KEPT_VERSION:
+        raise IntegrityError(f"a ledger of version {kept[:1].hex()} is not known here")
+    try:
+        return _DECODER.decode(memoryview(kept)[1:])
+    except msgspec.DecodeError as error:
+        raise IntegrityError(f"the ledger cannot be read: {error}") from error
+
+
+def encoded(ledger: Ledger) -> bytes:
+    """Return what to keep."""
+    return _KEPT_VERSION + _ENCODER.encode(ledger)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Naming:
+    """What identifiers derive from. Losing one changes every identifier after it."""
+
+    credential_secret: bytes
+    status_secret: bytes
+    epoch: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """The inbox record that is being decided."""
+
+    event_id: str
+    learner_ref: str
+    offset: int
+    appended_at: Micros
+    received_at: Micros | None = None
+
+    @property
+    def arrived_at(self) -> Micros:
+        """When it arrived: the broker's word, unless the gateway took it in more than five minutes earlier."""
+        return self.appended_at if self.received_at is None else min(self.appended_at, self.received_at + MAX_AHEAD)
+
+
+class Draft:
+    """The ledger while one record is decided: hands out numbers, places and identifiers, and collects what was numbered."""
+
+    def __init__(self, ledger: Ledger, programme: str, naming: Naming, cause: Cause) -> None:
+        """Begin from ``ledger``; the clock moves on to the arrival of ``cause``, never back."""
+        self._ledger, self._programme, self._naming, self.cause = ledger, programme, naming, cause
+        numbers = ledger.programmes.get(programme, ProgrammeNumbers())
+        self._before, self._next_claim, self._lists = numbers, numbers.next_claim, numbers.lists
+        self.clock = max(ledger.clock, cause.arrived_at)
+        self.lane, self.decision_no = ledger.lane, ledger.next_decision
+        self.claims: list[CredentialClaimed] = []
+        self.statuses: list[StatusListOpened | StatusDecided] = []
+
+    def ledger(self, adoption: Adoption | None = None) -> Ledger:
+        """Return the ledger after the decision."""
+        programmes = self._ledger.programmes
+        if adoption is not None or self._next_claim != self._before.next_claim or self._lists is not self._before.lists:
+            adoptions = self._before.adoptions if adoption is None else (*self._before.adoptions, adoption)
+            programmes = {**programmes, self._programme: ProgrammeNumbers(adoptions, self._next_claim, self._lists)}
+        return Ledger(self.lane, self.clock, self.decision_no + 1, programmes)
+
+    def claim(
+        self,
+        book: Rulebook,
+        version: Version,
+        number: int,
+        attained_at: Micros,
+        rule: str,
+        results: tuple[ClaimedResult, ...],
+    ) -> Award:
+        """Claim an achievement and return its award: numbered, with its credential's id and place in a status list.
+
+        The key is the one in force now; words and rule are those of the catalogue by which it was attained.
+        """
+        achievement, naming, learner = version.achievement, self._naming, self.cause.learner_ref
+        credential = credential_uuid(naming.credential_secret, self._programme, learner, achievement.id, number, _FIRST)
+        url, index = self._place(book, self._next_claim)
+        award = Award(number, _FIRST, credential, self._next_claim, attained_at)
+        self.claims.append(
+            CredentialClaimed(
+                claim_no=self._next_claim,
+                lane=self.lane,
+                programme=self._programme,
+                learner_ref=learner,
+                achievement=achievement.id,
+                award=number,
+                edition=_FIRST,
+                credential_id=credential,
+                catalogue_digest=version.catalogue_digest,
+                rule_digest=rule,
+                key_id=book.catalogue.key_in_force("credentials", self.clock).id,
+                form=FORM,
+                status_list=url,
+                status_index=index,
+                claimed_at=self.clock,
+                awarded_at=attained_at,
+                valid_until=None if achievement.valid_days is None else attained_at + achievement.valid_days * DAY,
+                event_id=self.cause.event_id,
+                decision_no=self.decision_no,
+                caused_at=self.cause.appended_at,
+                body=ClaimBody(subject_id=subject_id(naming.credential_secret, credential), results=results),
+            )
+        )
+        self._next_claim += 1
+        if self._next_claim % LIST_LENGTH == LIST_LENGTH // 2:  # the next list is published before it is needed
+            self.open_list(book)
+        return award
+
+    def revoke(self, book: Rulebook, award: Award, reason: StatusReason, *, urgent: bool = False) -> None:
+        """Revoke an award's credential. A revocation is final."""
+        url, index = self._place(book, award.claim_no)
+        self.statuses.append(
+            StatusDecided(
+                decision_no=self._next_in_list(award.claim_no // LIST_LENGTH),
+                lane=self.lane,
+                programme=self._programme,
+                learner_ref=self.cause.learner_ref,
+                credential_id=award.credential_id,
+                status=CredentialStatus.REVOKED,
+                reason=reason,
+                status_list=url,
+                status_index=index,
+                decided_at=self.clock,
+                urgent=urgent,
+                cause=self.cause.event_id,
+            )
+        )
+
+    def open_list(self, book: Rulebook) -> None:
+        """Open the lane's next status list of this programme."""
+        number, catalogue = len(self._lists), book.catalogue
+        self._lists = (*self._lists, 0)
+        self.statuses.append(
+            StatusListOpened(
+                decision_no=self._next_in_list(number),
+                lane=self.lane,
+                programme=self._programme,
+                status_list=self._list_url(book, number),
+                list_number=number,
+                issuer=issuer_did(catalogue.base_url, self._programme),
+                key_id=catalogue.key_in_force("status", self.clock).id,
+                decided_at=self.clock,
+            )
+        )
+
+    def earlier_credentials(self, achievement: str, award: Award) -> Iterator[str]:
+        """Yield the ids of the credentials of all awards before this one: revoked every one, or this one would not be."""
+        for number in range(_FIRST, award.number):
+            yield credential_uuid(
+                self._naming.credential_secret, self._programme, self.cause.learner_ref, achievement, number, _FIRST
+            )
+
+    def _place(self, book: Rulebook, claim_no: int) -> tuple[str, int]:
+        naming = self._naming
+        place = status_place(naming.status_secret, self._programme, naming.epoch, self.lane, claim_no)
+        return self._list_url(book, place.list_number), place.index
+
+    def _list_url(self, book: Rulebook, number: int) -> str:
+        return status_list_url(book.catalogue.base_url, self._programme, self._naming.epoch, self.lane, number)
+
+    def _next_in_list(self, number: int) -> int:
+        decision_no = self._lists[number]
+        self._lists = (*self._lists[:number], decision_no + 1, *self._lists[number + 1 :])
+        return decision_no

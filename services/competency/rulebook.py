@@ -1,0 +1,169 @@
+"""Adopted catalogues, made ready for use: which version of each rule is in force when, and what looks at what.
+
+Nothing here depends on a learner, so one rulebook serves all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from typing import Final
+
+from msgspec import Struct
+
+from schemas.catalogue import Achievement, Catalogue, achievements_in, assessments_in, canonical
+from schemas.events import Micros
+from schemas.ids import content_digest
+
+BEGINNING: Final[Micros] = 0
+DAY: Final[Micros] = 86_400_000_000
+
+
+class Adoption(Struct, frozen=True, array_like=True):
+    """A catalogue version as a lane adopted it, at `adopted_at` by the lane's clock."""
+
+    digest: str
+    adopted_at: Micros
+    effective_from: Micros | None = None
+
+    @property
+    def first_rules_from(self) -> Micros:
+        """A rule's first version is in force from the beginning, unless it names a start."""
+        return BEGINNING if self.effective_from is None else self.effective_from
+
+    @property
+    def changes_from(self) -> Micros:
+        """A change takes force once it is adopted, or later: what was judged before stays judged."""
+        return max(self.adopted_at, self.first_rules_from)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """A rule as it was in force from `start` on. `catalogue_digest` names the latest catalogue that states it in these words."""
+
+    start: Micros
+    achievement: Achievement
+    rule_digest: str
+    catalogue_digest: str
+    retired: bool = False  # from `start` on nothing is looked at, so what is held stays held
+
+    @cached_property
+    def assessments(self) -> frozenset[str]:
+        """Return every assessment that it looks at."""
+        return frozenset(assessments_in(self.achievement.rule.requires))
+
+    @cached_property
+    def blocks(self) -> frozenset[str]:
+        """Return every achievement that it builds on."""
+        return frozenset(achievements_in(self.achievement.rule.requires))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """From whom results of an assessment are accepted, and how long after they were shown (None: for ever)."""
+
+    providers: frozenset[str]
+    late_after_days: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rulebook:
+    """What is in force for a programme in one lane.
+
+    `rules` holds each achievement's versions, oldest first; building blocks stand before what is built with them. `looking` gives
+    for an assessment, `building` for an achievement, everything whose rule may be met by it, directly or through blocks, in that
+    order.
+    """
+
+    catalogue: Catalogue
+    digest: str
+    providers: frozenset[str]
+    assessments: Mapping[str, Accepted]
+    rules: Mapping[str, tuple[Version, ...]]
+    looking: Mapping[str, tuple[str, ...]]
+    building: Mapping[str, tuple[str, ...]]
+
+    def looking_at(self, assessments: Sequence[str]) -> tuple[str, ...]:
+        """Return the achievements that any of these assessments may touch, blocks first."""
+        if not assessments:
+            return ()
+        if len(assessments) == 1:
+            return self.looking.get(assessments[0], ())
+        touched = {name for assessment in assessments for name in self.looking.get(assessment, ())}
+        return tuple(name for name in self.rules if name in touched)
+
+
+def rulebook(adopted: Sequence[tuple[Adoption, Catalogue]]) -> Rulebook:
+    """Return what is in force after these adoptions, oldest first.
+
+    Raises:
+        ValueError: Achievements build on each other in a circle, over all versions that may still judge something.
+    """
+    histories: dict[str, tuple[Version, ...]] = {}
+    for adoption, catalogue in adopted:
+        offered = {achievement.id: achievement for achievement in catalogue.achievements}
+        for name in histories.keys() - offered.keys():
+            histories[name] = _retired(histories[name], adoption)
+        for name, achievement in offered.items():
+            histories[name] = _amended(histories.get(name, ()), achievement, adoption)
+    order = _blocks_first(histories)
+    rules = {name: histories[name] for name in order}
+    building: dict[str, set[str]] = {name: set() for name in rules}
+    looking: dict[str, set[str]] = {}
+    for name in reversed(order):  # what is built with a block is complete before the block is
+        above = {name, *building[name]}
+        for version in rules[name]:
+            for block in version.blocks:
+                building.setdefault(block, set()).update(above)
+            for assessment in version.assessments:
+                looking.setdefault(assessment, set()).update(above)
+    place = {name: at for at, name in enumerate(order)}
+    last, catalogue = adopted[-1]
+    return Rulebook(
+        catalogue=catalogue,
+        digest=last.digest,
+        providers=frozenset(provider.id for provider in catalogue.providers),
+        assessments={
+            a.id: Accepted(providers=frozenset(a.providers), late_after_days=a.accepted_late_days)
+            for a in catalogue.assessments
+        },
+        rules=rules,
+        looking={name: tuple(sorted(above, key=place.__getitem__)) for name, above in looking.items()},
+        building={name: tuple(sorted(above, key=place.__getitem__)) for name, above in building.items()},
+    )
+
+
+def _amended(history: tuple[Version, ...], achievement: Achievement, adoption: Adoption) -> tuple[Version, ...]:
+    """Return the versions after a catalogue that states the rule: the latest adopted one among those in force judges."""
+    digest = content_digest(canonical(achievement.rule))
+    if history and not history[-1].retired and history[-1].rule_digest == digest:
+        same = replace(history[-1], achievement=achievement, catalogue_digest=adoption.digest)
+        return (*history[:-1], same)
+    version = Version(
+        start=adoption.changes_from if history else adoption.first_rules_from,
+        achievement=achievement,
+        rule_digest=digest,
+        catalogue_digest=adoption.digest,
+    )
+    return (*(v for v in history if v.start < version.start), version)
+
+
+def _retired(history: tuple[Version, ...], adoption: Adoption) -> tuple[Version, ...]:
+    if history[-1].retired:
+        return history
+    end = replace(history[-1], start=adoption.changes_from, retired=True)
+    return (*(v for v in history if v.start < end.start), end)
+
+
+def _blocks_first(histories: Mapping[str, Sequence[Version]]) -> list[str]:
+    """Return the achievements, each after those that any version of its rule builds on."""
+    graph = {
+        name: sorted({block for version in versions for block in version.blocks})
+        for name, versions in sorted(histories.items())
+    }
+    try:
+        return list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        raise ValueError(f"achievements build on each other in a circle: {' → '.join(error.args[1])}") from None
