@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final, TypeVar, get_args
+from typing import Any, Final, TypeVar, get_args, overload
 
 import fastavro
 import msgspec
@@ -25,7 +25,9 @@ from schemas.errors import MalformedError, QuarantineReason
 from schemas.text import text_fault
 from schemas.topology import MAX_RECORD_BYTES
 
-E = TypeVar("E", bound=events.Event)
+A = TypeVar("A", bound=msgspec.Struct)
+B = TypeVar("B", bound=msgspec.Struct)
+C = TypeVar("C", bound=msgspec.Struct)
 _MAGIC: Final = 0
 _PREFIX: Final = struct.Struct(">BI")
 _TYPES: Final[Mapping[str, type[events.Event]]] = {t.__name__: t for t in get_args(events.Event)}
@@ -97,7 +99,13 @@ def _body_name(record: type[events.Event]) -> str:
     return "org.credstream." + str(next(t for t in get_args(body.type) if t is not bytes).__name__)
 
 
-def decode(value: bytes | None, *allowed: type[E], max_bytes: int = MAX_RECORD_BYTES) -> E:
+@overload
+def decode(value: bytes | None, a: type[A], /, *, max_bytes: int = ...) -> A: ...
+@overload
+def decode(value: bytes | None, a: type[A], b: type[B], /, *, max_bytes: int = ...) -> A | B: ...
+@overload
+def decode(value: bytes | None, a: type[A], b: type[B], c: type[C], /, *, max_bytes: int = ...) -> A | B | C: ...
+def decode(value: bytes | None, /, *allowed: type[msgspec.Struct], max_bytes: int = MAX_RECORD_BYTES) -> Any:
     """Return the event in a record's value, read with the newest schema of its kind.
 
     Raises:
@@ -123,7 +131,7 @@ def decode(value: bytes | None, *allowed: type[E], max_bytes: int = MAX_RECORD_B
     if fault := text_fault_in(plain):
         raise MalformedError(QuarantineReason.INVALID_VALUE, fault)
     try:
-        return msgspec.convert(plain, _TYPES[writer.record], builtin_types=(bytes,))  # type: ignore[return-value]
+        return msgspec.convert(plain, _TYPES[writer.record], builtin_types=(bytes,))
     except msgspec.ValidationError as error:
         raise MalformedError(QuarantineReason.INVALID_VALUE, str(error)) from error
 

@@ -1,1 +1,1 @@
-"""From a claim to the credential that it pins."""
+"""From a claim to the Open Badges 3.0 credential that it pins."""

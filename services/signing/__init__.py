@@ -1,0 +1,1 @@
+"""Signing and verifying credentials: `eddsa-rdfc-2022`, keys, detached JWS. The only room that knows cryptography."""

@@ -1,0 +1,120 @@
+"""JSON-LD to canonical N-Quads the standard way: PyLD for the meaning, RDFC-1.0 by pyoxigraph. The slow, certain path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import pyoxigraph
+from pyld import jsonld
+
+from services.signing.contexts import load
+
+XSD_STRING: Final = "http://www.w3.org/2001/XMLSchema#string"
+RDF_LANG_STRING: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#langString"
+_MAX_BLANK_NODES: Final = 500
+"""RDFC-1.0 is exponential in blank nodes that look alike; no credential needs more than this."""
+_MAX_ALIKE: Final = 12
+_ESCAPED: Final = re.compile('[\x00-\x1f\x7f"\\\\\ufffe\uffff]')
+_SHORT: Final = {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
+
+Triple = Mapping[str, Any]
+
+
+class UnsignableError(ValueError):
+    """The document's meaning is not fully covered by the contexts, or canonicalising it would take too long."""
+
+
+def escape(text: str) -> str:
+    """Return a literal's text as canonical N-Quads write it (RDF 1.2 N-Quads, canonical form)."""
+    return _ESCAPED.sub(lambda found: _SHORT.get(c := found.group(), f"\\u{ord(c):04X}"), text)
+
+
+def term(node: Triple) -> str:
+    """Return one of PyLD's terms in N-Quads."""
+    kind, value = node["type"], node["value"]
+    if kind == "IRI":
+        return f"<{value}>"
+    if kind == "blank node":
+        return str(value)
+    literal = f'"{escape(value)}"'
+    if node["datatype"] == RDF_LANG_STRING:
+        return f"{literal}@{node['language']}"
+    return literal if node["datatype"] == XSD_STRING else f"{literal}^^<{node['datatype']}>"
+
+
+def _dataset(document: Mapping[str, Any]) -> Mapping[str, Sequence[Triple]]:
+    dropped: list[str] = []
+    try:
+        processor = jsonld.JsonLdProcessor(on_property_dropped=dropped.append)
+        dataset: Mapping[str, Sequence[Triple]] = processor.to_rdf(document, {"documentLoader": load})
+    except jsonld.JsonLdError as error:
+        if isinstance(cause := error.cause, ValueError):
+            raise cause from None
+        raise UnsignableError(f"not JSON-LD: {error.type}") from error
+    if dropped:
+        raise UnsignableError(f"terms that no context defines: {', '.join(sorted(map(str, dropped)))}")
+    return dataset
+
+
+def triples(document: Mapping[str, Any]) -> Sequence[Triple]:
+    """Return the document's default graph.
+
+    Raises:
+        UnsignableError: A term is defined in no context (it would go unsigned), or the document has named graphs.
+        UnknownContextError: It names a context that is not pinned.
+    """
+    dataset = _dataset(document)
+    if any(graph for name, graph in dataset.items() if name != "@default"):
+        raise UnsignableError("named graphs have no fast path")
+    return dataset["@default"]
+
+
+def _nquads(dataset: Mapping[str, Sequence[Triple]]) -> str:
+    lines = []
+    for name, graph in dataset.items():
+        tail = "." if name == "@default" else f"{name if name.startswith('_:') else f'<{name}>'} ."
+        lines += [f"{term(t['subject'])} {term(t['predicate'])} {term(t['object'])} {tail}\n" for t in graph]
+    return "".join(lines)
+
+
+def rdfc10(text: str | bytes) -> bytes:
+    """Return N-Quads in the canonical form of RDFC-1.0 with SHA-256.
+
+    Raises:
+        UnsignableError: Too many blank nodes, or too many that look alike.
+    """
+    data = text.encode() if isinstance(text, str) else text
+    _check_work(data)
+    dataset = pyoxigraph.Dataset(pyoxigraph.parse(data, pyoxigraph.RdfFormat.N_QUADS, lenient=True))
+    dataset.canonicalize(pyoxigraph.CanonicalizationAlgorithm.RDFC_1_0)
+    lines = (pyoxigraph.serialize(dataset, format=pyoxigraph.RdfFormat.N_QUADS) or b"").split(b"\n")
+    return b"".join(line + b"\n" for line in sorted(filter(None, lines)))
+
+
+def _check_work(data: bytes) -> None:
+    labels = re.findall(rb"(?<![^ \n])_:[A-Za-z0-9]+", data)
+    if len(set(labels)) > _MAX_BLANK_NODES:
+        raise UnsignableError(f"{len(set(labels))} nodes without a name; at most {_MAX_BLANK_NODES} are read")
+    alike: dict[bytes, int] = {}
+    around: dict[bytes, list[bytes]] = {}
+    for line in data.split(b"\n"):
+        for label in set(re.findall(rb"(?<![^ \n])_:[A-Za-z0-9]+", line)):
+            seen = line.replace(label, b"_:\x00")
+            around.setdefault(label, []).append(re.sub(rb"(?<![^ \n])_:[A-Za-z0-9]+", b"_:z", seen))
+    for lines in around.values():
+        shape = b"\n".join(sorted(lines))
+        alike[shape] = alike.get(shape, 0) + 1
+    if any(count > _MAX_ALIKE for count in alike.values()):
+        raise UnsignableError("too many nodes that look alike")
+
+
+def canonical(document: Mapping[str, Any]) -> bytes:
+    """Return the document's canonical N-Quads.
+
+    Raises:
+        UnsignableError: See `triples` and `rdfc10`.
+        UnknownContextError: It names a context that is not pinned.
+    """
+    return rdfc10(_nquads(_dataset(document)))

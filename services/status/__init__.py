@@ -1,0 +1,1 @@
+"""What a status list says, and when it is signed anew."""

@@ -1,0 +1,180 @@
+"""The stage that publishes status lists: decisions in; signed lists, and word of what took effect, out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from schemas.codec import decode, encode, headers
+from schemas.errors import IntegrityError, UnavailableError
+from schemas.events import (
+    CredentialStatus,
+    CredentialStatusChanged,
+    Micros,
+    StatusDecided,
+    StatusListOpened,
+    StatusListPublished,
+    StatusReason,
+)
+from schemas.ids import learner_key
+from schemas.topology import LIST_PUBLISHED, STATUS_CHANGED, STATUS_DECIDED, STATUS_PROGRESS, Processor
+from services.signing.data_integrity import sign
+from services.signing.keys import Signer
+from services.signing.shape import Shape, Slot
+from services.status.credential import SLOTS, document, encoded
+from services.status.ledger import Cadence, ListState, decided, is_due, opened, published
+from streams.keystore import signers
+from streams.settings import Installation
+from streams.stage import Output, Record, Step
+
+_SECOND: Final = 1_000_000
+
+
+class Lists(Struct, frozen=True, array_like=True):
+    """The lane's own state: the lists that it keeps, by URL. `number` is the lane's."""
+
+    number: int
+    lists: Mapping[str, ListState]
+
+
+class StatusStage:
+    """Keeps a lane's status lists and publishes them when they are due."""
+
+    processor = Processor.STATUS
+    input = STATUS_DECIDED
+    state_topic = STATUS_PROGRESS
+    has_idle_work = True
+
+    def __init__(self, keys: Mapping[tuple[str, str], Signer], cadence: Cadence) -> None:
+        """Sign with these keys, by programme and key id, at this cadence."""
+        self._keys, self._cadence = keys, cadence
+        self._shapes: dict[str, Shape] = {}
+
+    def restored(self, lane: int, state: Mapping[bytes, bytes]) -> Lists:
+        """Return the lane's lists."""
+        kept = {key.decode(): value for key, value in state.items() if not key.startswith(b"\x00")}
+        return Lists(lane, {url: msgspec.msgpack.decode(value, type=ListState) for url, value in kept.items()})
+
+    def kept(self, before: Lists, after: Lists) -> Mapping[bytes, bytes | None]:
+        """Return the lists that changed."""
+        changed = {url: kept for url, kept in after.lists.items() if before.lists.get(url) is not kept}
+        return {url.encode(): msgspec.msgpack.encode(kept) for url, kept in changed.items()}
+
+    def step(self, lane: Lists, state: Mapping[bytes, bytes], record: Record) -> Step[Lists]:  # noqa: ARG002
+        """Open a list, or take in a change; an urgent one is published at once.
+
+        Raises:
+            MalformedError: The record is neither.
+            UnavailableError: The list's key is not in this keystore.
+            IntegrityError: A decision number is missing.
+        """
+        event = decode(record.value, StatusListOpened, StatusDecided)
+        url = event.status_list
+        before = lane.lists.get(url)
+        if event.decision_no < (before.next_decision if before else 0):
+            return Step(lane)
+        if isinstance(event, StatusListOpened):
+            if before is not None or event.decision_no != 0:
+                raise IntegrityError(
+                    f"{url} is opened by decision {event.decision_no}, and was known already or begins later"
+                )
+            return Step(replace(lane, lists={**lane.lists, url: opened(event)}))
+        if before is None or event.decision_no != before.next_decision:
+            raise IntegrityError(
+                f"decision {event.decision_no} of {url}: {before.next_decision if before else 0} is missing"
+            )
+        after = decided(before, event)
+        if not event.urgent:
+            return Step(replace(lane, lists={**lane.lists, url: after}))
+        done, outputs = self._publish(lane.number, url, after, record.appended_at)
+        return Step(replace(lane, lists={**lane.lists, url: done}), outputs, caused_at=event.decided_at)
+
+    def idle(self, lane: Lists, state: Mapping[bytes, bytes], now: Micros) -> Step[Lists] | None:  # noqa: ARG002
+        """Publish every list that is due.
+
+        Raises:
+            UnavailableError: A list's key is not in this keystore.
+        """
+        due = [(url, kept) for url, kept in lane.lists.items() if is_due(kept, now, self._cadence)]
+        if not due:
+            return None
+        lists, outputs = dict(lane.lists), list[Output]()
+        for url, kept in due:
+            lists[url], made = self._publish(lane.number, url, kept, now)
+            outputs += made
+        return Step(replace(lane, lists=lists), outputs)
+
+    def _publish(self, lane: int, url: str, state: ListState, now: Micros) -> tuple[ListState, list[Output]]:
+        """Return the list after publishing, the signed list, and word of each change that it brings."""
+        signer = self._keys.get((state.programme, state.key_id))
+        if signer is None:
+            raise UnavailableError(f"the key {state.key_id} of {state.programme} is not in this keystore")
+        done = published(state, now, self._cadence)
+        if url not in self._shapes:
+            self._shapes[url] = Shape(document(url, state, self._cadence, [Slot(name) for name in SLOTS]))
+        created = _date_time(now)
+        by_name = dict(zip(SLOTS, (created, _date_time(done.valid_until), encoded(done)), strict=True))
+        shape = self._shapes[url]
+        signed = sign(
+            shape,
+            [by_name[name] for name in shape.slots],
+            signer,
+            verification_method=f"{state.issuer}#{state.key_id}",
+            created=created,
+        )
+        event = StatusListPublished(
+            programme=state.programme,
+            lane=lane,
+            status_list=url,
+            version=done.version,
+            key_id=state.key_id,
+            published_at=now,
+            valid_until=done.valid_until,
+            set_bits=len(done.revoked),
+            credential=signed,
+        )
+        sent = headers(event, source=f"/programmes/{state.programme}", event_id=f"{url}?version={done.version}")
+        listed = Output(topic=LIST_PUBLISHED, key=url.encode(), value=encode(event), headers=sent)
+        return done, [listed, *_changes(lane, url, state, done)]
+
+
+def _changes(lane: int, url: str, before: ListState, after: ListState) -> Iterator[Output]:
+    for change in before.pending:
+        event = CredentialStatusChanged(
+            programme=before.programme,
+            lane=lane,
+            learner_ref=change.learner_ref,
+            credential_id=change.credential_id,
+            status=CredentialStatus(change.status),
+            reason=StatusReason(change.reason),
+            status_list=url,
+            status_index=change.index,
+            list_version=after.version,
+            decided_at=change.decided_at,
+            effective_at=after.published_at,
+            cause=change.cause,
+        )
+        event_id = f"{change.credential_id}:{change.status}:{after.version}"
+        sent = headers(event, source=f"/programmes/{before.programme}", event_id=event_id)
+        key = learner_key(before.programme, change.learner_ref)
+        yield Output(topic=STATUS_CHANGED, key=key, value=encode(event), headers=sent)
+
+
+def _date_time(instant: Micros) -> str:
+    return datetime.fromtimestamp(instant // _SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def stage(installation: Installation) -> StatusStage:
+    """Return the stage with the installation's keys and cadence.
+
+    Raises:
+        RefusedError: A key file cannot be used.
+    """
+    settings = installation.status
+    cadence = Cadence(every=int(settings.cadence_s * _SECOND), valid=int(settings.valid_s * _SECOND))
+    return StatusStage(signers(installation), cadence)
