@@ -1,0 +1,53 @@
+# Every target prepares its own environment in .venv; a machine needs Python 3.11 or later and make.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+RUN_STATE ?= credstream-data/$(if $(DATA),dataset,demo)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench chaos system lock clean
+
+help: ## what can be made
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+$(READY): requirements/dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "credstream needs Python 3.11 or later; $(PYTHON) is older"; exit 1; }
+	@echo "preparing $(VENV)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY) ## the whole pipe on an embedded Kafka; DATA=folder for OULAD, KEEP=1 to look around, EXPORT=folder
+	@$(BIN)/credstream demo --data $(RUN_STATE) $(if $(DATA),--dataset "$(DATA)") $(if $(KEEP),--keep) $(if $(EXPORT),--export "$(EXPORT)")
+
+test: $(READY) ## every test, on a real Kafka, with short chaos
+	$(BIN)/pytest tests -m "not long" -rs
+
+check: $(READY) ## format, lint, types, import contracts, unit tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest tests/unit tests/properties tests/contract -q
+
+bench: $(READY) ## the benchmarks, as tables
+	@for program in tests/bench/bench_*.py; do $(BIN)/python $$program || exit 1; done
+
+chaos: $(READY) ## the long chaos runs; SEED=n repeats one
+	$(BIN)/pytest tests/chaos -s $(if $(SEED),--seed $(SEED))
+
+system: ## what tests need beyond Python (Debian, as root)
+	@missing=""; for tool in chromium promtool; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	if [ -n "$$missing" ]; then \
+	  [ "$$(id -u)" = 0 ] || { echo "missing:$$missing; run 'sudo make system'"; exit 1; }; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium prometheus >/dev/null; \
+	fi
+
+lock: $(READY) ## the lock files anew
+	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 pyproject.toml -o requirements/run.lock
+	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --extra dev pyproject.toml -o requirements/dev.lock
+
+clean: ## remove what was made
+	rm -rf $(VENV) credstream-data .pytest_cache .mypy_cache .ruff_cache .hypothesis
