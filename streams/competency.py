@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import Final
 
 from schemas import codec
 from schemas.catalogue import Catalogue, unpack
@@ -42,8 +42,6 @@ _CATALOGUE_KEY: Final = "\x00catalogue:"
 _CATALOGUES: Final = 128
 _NOTHING_COUNTED: Final = ProgrammeNumbers()
 _NOTHING_NEW: Final[Mapping[bytes, bytes]] = {}
-
-_InboxEvent: TypeAlias = AssessmentCompleted | StatusRequested | CatalogueAdopted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,9 +106,7 @@ class CompetencyStage:
             MalformedError: It breaks the contract of the inbox; the lane sets it aside.
             IntegrityError: What was kept cannot be read.
         """
-        event: _InboxEvent = codec.decode(  # type: ignore[assignment]  # mypy widens the three to every event
-            record.value, AssessmentCompleted, StatusRequested, CatalogueAdopted
-        )
+        event = codec.decode(record.value, AssessmentCompleted, StatusRequested, CatalogueAdopted)
         if isinstance(event, AssessmentCompleted):
             return self._completed(lane, state, record, event)
         if isinstance(event, StatusRequested):

@@ -138,7 +138,8 @@ class CompetencyLane:
             Naming(credential_secret=b"c" * 32, status_secret=b"s" * 32, epoch="e1"),
             Trust(base_url=BASE_URL, lanes=lanes, programmes={PROGRAMME: pinned}),
         )
-        self.number, self.state, self.now = lane, dict[bytes, bytes](), EPOCH_START + 365 * DAY
+        self.number, self.now = lane, EPOCH_START + 365 * DAY
+        self.state: dict[bytes, bytes] = {}
         self.ledger: Ledger = self.stage.restored(lane, {})
         self.offset, self.adoptions = 0, 0
         self.outputs: list[tuple[Topic, bytes | None, bytes | None]] = []
@@ -168,14 +169,7 @@ class CompetencyLane:
         self.ledger = self.stage.restored(self.number, self.state)
         assert self.ledger == step.lane
         self.outputs += [(o.topic, o.key, o.value) for o in step.outputs]
-        kinds = (
-            CompetencyDecided,
-            CredentialClaimed,
-            StatusListOpened,
-            StatusDecided,
-            CatalogueAdopted,
-        )
-        return [codec.decode(o.value, *kinds) for o in step.outputs]
+        return [decoded_event(o.topic, o.value) for o in step.outputs]
 
     def adopt(self, adopted: Catalogue, *, effective_from: Micros | None = None, **changes: Any) -> list[Event]:
         """Adopt a catalogue as the publisher would."""
@@ -247,7 +241,16 @@ class CompetencyLane:
     @property
     def statuses(self) -> list[StatusListOpened | StatusDecided]:
         values = [value for topic, _, value in self.outputs if topic is STATUS_DECIDED]
-        return [codec.decode(value, StatusListOpened, StatusDecided) for value in values]  # type: ignore[misc]
+        return [codec.decode(value, StatusListOpened, StatusDecided) for value in values]
+
+
+def decoded_event(topic: Topic, value: bytes | None) -> Event:
+    """What the next stage reads."""
+    if topic is CLAIMED:
+        return codec.decode(value, CredentialClaimed, CatalogueAdopted)
+    if topic is STATUS_DECIDED:
+        return codec.decode(value, StatusListOpened, StatusDecided)
+    return codec.decode(value, CompetencyDecided)
 
 
 def outcomes(decided: CompetencyDecided) -> dict[str, Outcome]:
