@@ -193,9 +193,7 @@ class Worker(Generic[L]):
             return
         metrics.LAG_SECONDS.labels(self._name, lane.number).set(max(0.0, time.time() - records[-1].appended_at / 1e6))
         if isinstance(batch.stopped, UnavailableError):
-            log.warning("lane %d waits: %s", lane.number, batch.stopped)
-            lane.waits_until = time.monotonic() + _UNAVAILABLE_PAUSE_S
-            self._consumer.pause([self._partition(lane)])
+            self._wait(lane, batch.stopped)
         elif batch.stopped is not None:
             self._park(lane, str(batch.stopped))
 
@@ -264,6 +262,11 @@ class Worker(Generic[L]):
 
     # -- lanes that wait, rest or are parked ----------------------------------------------------------------------------
 
+    def _wait(self, lane: Lane[L], why: UnavailableError) -> None:
+        log.warning("lane %d waits: %s", lane.number, why)
+        lane.waits_until = time.monotonic() + _UNAVAILABLE_PAUSE_S
+        self._consumer.pause([self._partition(lane)])
+
     def _resume(self, lane: Lane[L]) -> None:
         if lane.waits_until is not None and time.monotonic() >= lane.waits_until:
             lane.waits_until = None
@@ -295,7 +298,11 @@ class Worker(Generic[L]):
         if lane.parked or lane.waits_until is not None or lane.own is None or lane.position < 0:
             return
         view = Overlay(lane.state)
-        step = self._stage.idle(lane.own, view, time.time_ns() // 1000)
+        try:
+            step = self._stage.idle(lane.own, view, time.time_ns() // 1000)
+        except UnavailableError as error:
+            self._wait(lane, error)
+            return
         if step is None:
             return
         batch = Batch(lane.own)
