@@ -136,25 +136,29 @@ def rulebook(adopted: Sequence[tuple[Adoption, Catalogue]]) -> Rulebook:
 
 
 def _amended(history: tuple[Version, ...], achievement: Achievement, adoption: Adoption) -> tuple[Version, ...]:
-    """Return the versions after a catalogue that states the rule: the latest adopted one among those in force judges."""
-    digest = content_digest(canonical(achievement.rule))
-    if history and not history[-1].retired and history[-1].rule_digest == digest:
-        same = replace(history[-1], achievement=achievement, catalogue_digest=adoption.digest)
-        return (*history[:-1], same)
+    """Return the versions after a catalogue that states the rule.
+
+    At every instant judges the catalogue adopted last among those that have taken force by then.
+    """
     version = Version(
         start=adoption.changes_from if history else adoption.first_rules_from,
         achievement=achievement,
-        rule_digest=digest,
+        rule_digest=content_digest(canonical(achievement.rule)),
         catalogue_digest=adoption.digest,
     )
-    return (*(v for v in history if v.start < version.start), version)
+    if history and not history[-1].retired and history[-1].rule_digest == version.rule_digest:
+        unchanged = replace(version, start=min(version.start, history[-1].start))
+        return _followed(history[:-1], unchanged)
+    return _followed(history, version)
 
 
 def _retired(history: tuple[Version, ...], adoption: Adoption) -> tuple[Version, ...]:
-    if history[-1].retired:
-        return history
-    end = replace(history[-1], start=adoption.changes_from, retired=True)
-    return (*(v for v in history if v.start < end.start), end)
+    last, start = history[-1], adoption.changes_from
+    return _followed(history, replace(last, start=min(start, last.start) if last.retired else start, retired=True))
+
+
+def _followed(history: tuple[Version, ...], version: Version) -> tuple[Version, ...]:
+    return (*(earlier for earlier in history if earlier.start < version.start), version)
 
 
 def _blocks_first(histories: Mapping[str, Sequence[Version]]) -> list[str]:

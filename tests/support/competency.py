@@ -96,34 +96,32 @@ def catalogue(
 
 def completion(result_id: str = "r-1", at: Micros = 0, score: int | None = 80, **fields: Any) -> AssessmentCompleted:
     """A result shown ``at`` microseconds after the start; the event id tells (result, revision) unless given."""
-    envelope = {
+    envelope: dict[str, Any] = {
         name: fields.pop(name)
         for name in ("event_id", "programme", "provider", "learner_ref", "received_at", "correlation")
         if name in fields
     }
-    body = CompletionBody(
-        **{
-            "result_id": result_id,
-            "revision": 0,
-            "kind": ResultKind.COMPLETED,
-            "assessment": "quiz",
-            "completed_at": EPOCH_START + at,
-            "score": None if score is None else score * POINT,
-            "score_max": None if score is None else 100 * POINT,
-            **fields,
-        }
-    )
-    return AssessmentCompleted(
-        **{
-            "event_id": f"{result_id}/{body.revision}",
-            "programme": PROGRAMME,
-            "provider": "college",
-            "learner_ref": LEARNER,
-            "received_at": EPOCH_START + 365 * DAY,
-            "body": body,
-            **envelope,
-        }
-    )
+    stated: dict[str, Any] = {
+        "result_id": result_id,
+        "revision": 0,
+        "kind": ResultKind.COMPLETED,
+        "assessment": "quiz",
+        "completed_at": EPOCH_START + at,
+        "score": None if score is None else score * POINT,
+        "score_max": None if score is None else 100 * POINT,
+        **fields,
+    }
+    body = CompletionBody(**stated)
+    addressed: dict[str, Any] = {
+        "event_id": f"{result_id}/{body.revision}",
+        "programme": PROGRAMME,
+        "provider": "college",
+        "learner_ref": LEARNER,
+        "received_at": EPOCH_START + 365 * DAY,
+        "body": body,
+        **envelope,
+    }
+    return AssessmentCompleted(**addressed)
 
 
 class CompetencyLane:
