@@ -1,0 +1,1 @@
+"""Catalogues as programme staff write them: reading the YAML, and publishing what it says."""

@@ -1,0 +1,158 @@
+"""Publishes a catalogue: signed with the programme's offline key, to the catalogue topic and into every lane's inbox."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+
+from credstream.reading import committed
+from schemas.catalogue import Catalogue, pack
+from schemas.codec import decode, encode, headers
+from schemas.errors import RefusedError, UnavailableError
+from schemas.events import CatalogueAdopted, CataloguePublished, CompetencyDecided, Disposition
+from schemas.topology import CATALOGUE_PUBLISHED, DECIDED, INBOX
+from services.signing.jws import HEADER, sign_detached
+from streams.keystore import PASSPHRASE, signer
+from streams.settings import Installation
+from streams.topics import ends
+
+_ANSWER_S: Final = 60.0
+_AGAIN_S: Final = 10.0
+_FLUSH_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What was published; `new` is False when every lane had adopted it before."""
+
+    digest: str
+    adoption_no: int
+    new: bool
+
+
+def publish(
+    installation: Installation, catalogue: Catalogue, *, say: Callable[[str], None] = lambda _: None
+) -> Published:
+    """Publish a catalogue and return when every lane has adopted it. Publishing the current one again changes nothing.
+
+    Raises:
+        RefusedError: The catalogue key cannot be used or is not the pinned one, or a lane refused the catalogue.
+        UnavailableError: Kafka does not answer, or some lane did not answer within a minute.
+    """
+    digest, packed = pack(catalogue)
+    adopted, last = _adopted(installation, catalogue.programme)
+    if adopted == digest:
+        return Published(digest=digest, adoption_no=last, new=False)
+    number = last + 1
+    kid, token_of = _offline_key(installation, catalogue.programme)
+    starts = ends(installation, [DECIDED])
+    event = CatalogueAdopted(programme=catalogue.programme, adoption_no=number, digest=digest, catalogue=packed)
+    value = encode(event)
+    sent = headers(event, source="/publisher", event_id=f"adoption-{number}")
+    producer = Producer(
+        {
+            "bootstrap.servers": installation.bootstrap_servers,
+            "enable.idempotence": True,
+            "message.max.bytes": 2_000_000,
+            "compression.type": "lz4",
+        }
+    )
+    archive = CataloguePublished(
+        programme=catalogue.programme, digest=digest, published_at=time.time_ns() // 1000, catalogue=packed
+    )
+    archived = encode(archive)
+    producer.produce(
+        CATALOGUE_PUBLISHED.name,
+        archived,
+        f"{catalogue.programme}:{digest}".encode(),
+        headers=[*headers(archive, source="/publisher", event_id=digest), (HEADER, token_of(archived))],
+    )
+    waiting = set(range(installation.kafka.lanes))
+    deadline = time.monotonic() + _ANSWER_S
+    while waiting:
+        for lane in sorted(waiting):  # a repeat is known to competency and harmless
+            producer.produce(
+                INBOX.name, value, catalogue.programme.encode(), lane, headers=[*sent, (HEADER, token_of(value))]
+            )
+        if producer.flush(_FLUSH_S):
+            raise UnavailableError(f"Kafka at {installation.bootstrap_servers} does not acknowledge")
+        say(f"signed by {kid}; waiting for {len(waiting)} lanes")
+        waiting -= _answers(installation, catalogue.programme, number, starts, waiting)
+        if waiting and time.monotonic() > deadline:
+            lanes = ", ".join(map(str, sorted(waiting)))
+            raise UnavailableError(
+                f"lanes {lanes} have not adopted the catalogue; is competency running? publish it again"
+            )
+    return Published(digest=digest, adoption_no=number, new=True)
+
+
+def _offline_key(installation: Installation, programme: str) -> tuple[str, Callable[[bytes], bytes]]:
+    if programme not in installation.programmes:
+        known = ", ".join(installation.programmes) or "none"
+        raise RefusedError(f"{installation.folder} does not know the programme {programme}; it knows {known}")
+    key = signer(installation.secret_path(f"catalogue/{programme}.pem"), installation.secret(PASSPHRASE))
+    pinned = installation.programmes[programme].catalogue_keys
+    kid = next((name for name, public in pinned.items() if public == key.public_multikey), None)
+    if kid is None:
+        raise RefusedError(f"the catalogue key of {programme} is not one that {installation.folder} pins")
+    return kid, lambda payload: sign_detached(payload, key, kid)
+
+
+def _adopted(installation: Installation, programme: str) -> tuple[str | None, int]:
+    """Return the digest that every lane has adopted last, if they agree, and the highest adoption number of any lane."""
+    per_lane: dict[int, tuple[int, str | None]] = {}
+    for record in committed(installation.bootstrap_servers, DECIDED):
+        if record.key != programme.encode():
+            continue
+        decided = decode(record.value, CompetencyDecided)
+        if decided.disposition is Disposition.ADOPTED:
+            number = int(decided.event_id.rpartition("-")[2])
+            per_lane[decided.lane] = (number, decided.catalogue_digest)
+    last = max((number for number, _ in per_lane.values()), default=0)
+    digests = {digest for number, digest in per_lane.values() if number == last}
+    complete = len(per_lane) == installation.kafka.lanes and len({number for number, _ in per_lane.values()}) == 1
+    return (next(iter(digests)) if complete and len(digests) == 1 else None), last
+
+
+def _answers(
+    installation: Installation, programme: str, number: int, starts: Mapping[tuple[str, int], int], waiting: set[int]
+) -> set[int]:
+    """Return the lanes that have answered with a decision within a few seconds.
+
+    Raises:
+        RefusedError: One refused, and says why.
+    """
+    consumer = Consumer(
+        {
+            "bootstrap.servers": installation.bootstrap_servers,
+            "group.id": "publisher",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "auto.offset.reset": "error",
+        }
+    )
+    event_id = f"adoption-{number}"
+    consumer.assign([TopicPartition(DECIDED.name, lane, starts[DECIDED.name, lane]) for lane in waiting])
+    answered: set[int] = set()
+    deadline = time.monotonic() + _AGAIN_S
+    try:
+        while answered != waiting and time.monotonic() < deadline:
+            for message in consumer.consume(500, 0.2):
+                error: Any = message.error()
+                if error:
+                    raise KafkaException(error)
+                if message.key() != programme.encode():
+                    continue
+                decided = decode(message.value(), CompetencyDecided)
+                if decided.event_id == event_id:
+                    if decided.disposition is Disposition.REFUSED:
+                        detail = "" if isinstance(decided.body, bytes) else decided.body.detail
+                        raise RefusedError(f"lane {decided.lane} refused the catalogue: {detail}")
+                    answered.add(decided.lane)
+    finally:
+        consumer.close()
+    return answered
