@@ -1,0 +1,163 @@
+"""Which rows of the views follow from which records. Pure; `streams.views` writes them together with the positions."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Table
+
+from schemas.codec import decode
+from schemas.events import (
+    CataloguePublished,
+    CompetencyDecided,
+    CredentialIssued,
+    CredentialStatusChanged,
+    Micros,
+    RecordQuarantined,
+    StatusListPublished,
+)
+from schemas.topology import (
+    CATALOGUE_PUBLISHED,
+    DECIDED,
+    INBOX,
+    ISSUED,
+    LIST_PUBLISHED,
+    QUARANTINED,
+    STATUS_CHANGED,
+)
+from streams.tables import CATALOGUE, COMPLETION, CREDENTIAL, CREDENTIAL_STATUS, OUTCOME, QUARANTINE, STATUS_LIST
+
+_MINUTE: Final = 60 * 1_000_000
+_QUARANTINE_BYTES: Final = QUARANTINED.max_bytes + 65_536
+
+
+class Rows:
+    """What a batch of records adds: rows by table, and tallies by kind, label and minute."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.by_table: defaultdict[Table, list[dict[str, Any]]] = defaultdict(list)
+        self.tallies: Counter[tuple[str, str, int]] = Counter()
+
+    def take(self, topic: str, value: bytes) -> None:
+        """Add what follows from one record.
+
+        Raises:
+            MalformedError: The record cannot be read.
+        """
+        _READERS[topic](self, value)
+
+    def _tally(self, kind: str, label: str, at: Micros) -> None:
+        self.tallies[kind, label, at // _MINUTE] += 1
+
+    def decided(self, value: bytes) -> None:
+        """One decision: the completion's fate, and each rule's outcome."""
+        event = decode(value, CompetencyDecided)
+        body = None if isinstance(event.body, bytes) else event.body
+        self._tally("decided", event.disposition, event.decided_at)
+        self.by_table[COMPLETION].append(
+            {
+                "lane": event.lane,
+                "inbox_offset": event.inbox_offset,
+                "programme": event.programme,
+                "provider": event.provider,
+                "event_id": event.event_id,
+                "result_id": event.result_id,
+                "learner_ref": event.learner_ref,
+                "disposition": event.disposition,
+                "detail": body.detail if body else None,
+                "decision_no": event.decision_no,
+                "decided_at": event.decided_at,
+            }
+        )
+        for outcome in body.outcomes if body else ():
+            self._tally("verdict", outcome.verdict, event.decided_at)
+            self.by_table[OUTCOME].append(
+                {
+                    "lane": event.lane,
+                    "decision_no": event.decision_no,
+                    "achievement": outcome.achievement,
+                    "programme": event.programme,
+                    "learner_ref": event.learner_ref,
+                    "verdict": outcome.verdict,
+                    "award": outcome.award,
+                    "credential_id": outcome.credential_id,
+                    "rule_digest": outcome.rule_digest,
+                    "explanation": outcome.explanation,
+                    "decided_at": event.decided_at,
+                }
+            )
+
+    def issued(self, value: bytes) -> None:
+        """One credential."""
+        event = decode(value, CredentialIssued)
+        self._tally("issued", f"{event.programme}/{event.achievement}", event.claimed_at)
+        shared = {name: getattr(event, name) for name in _CREDENTIAL}
+        self.by_table[CREDENTIAL].append({"id": event.credential_id, "document": event.credential, **shared})
+
+    def listed(self, value: bytes) -> None:
+        """One version of a status list."""
+        event = decode(value, StatusListPublished)
+        row = {
+            name: getattr(event, name) for name in ("programme", "version", "published_at", "valid_until", "set_bits")
+        }
+        self.by_table[STATUS_LIST].append({"url": event.status_list, "document": event.credential, **row})
+
+    def changed(self, value: bytes) -> None:
+        """One status change."""
+        event = decode(value, CredentialStatusChanged)
+        self._tally("status", event.status, event.effective_at)
+        row = {name: getattr(event, name) for name in CREDENTIAL_STATUS.columns.keys()}  # noqa: SIM118  not a dict
+        self.by_table[CREDENTIAL_STATUS].append(row)
+
+    def catalogue(self, value: bytes) -> None:
+        """One catalogue version."""
+        event = decode(value, CataloguePublished)
+        row = {"programme": event.programme, "digest": event.digest, "published_at": event.published_at}
+        self.by_table[CATALOGUE].append({**row, "packed": event.catalogue})
+
+    def quarantined(self, value: bytes) -> None:
+        """One record set aside; one from the inbox is also that completion's fate."""
+        event = decode(value, RecordQuarantined, max_bytes=_QUARANTINE_BYTES)
+        self._tally("quarantined", event.reason, event.appended_at)
+        row = {
+            name: getattr(event, name) for name in ("topic", "offset", "stage", "reason", "detail", "size", "sha256")
+        }
+        self.by_table[QUARANTINE].append({**row, "lane": event.partition, "appended_at": event.appended_at})
+        if event.topic == INBOX.name:
+            self.by_table[COMPLETION].append(_set_aside(event))
+
+
+def _set_aside(event: RecordQuarantined) -> dict[str, Any]:
+    """Return the fate of a completion that was set aside; what it is called, its headers tell, if anything does."""
+    headers = {header.name: header.value for header in event.headers if header.value is not None}
+    source = headers.get("ce_source", b"").decode("utf-8", "replace")
+    place, _, provider = source.rpartition("/providers/")
+    return {
+        "lane": event.partition,
+        "inbox_offset": event.offset,
+        "programme": place.rpartition("/")[2][:200] or None,
+        "provider": provider[:200] or None,
+        "event_id": headers.get("ce_id", b"").decode("utf-8", "replace")[:200] or None,
+        "result_id": None,
+        "learner_ref": None,
+        "disposition": "quarantined",
+        "detail": f"{event.reason}: {event.detail}",
+        "decision_no": None,
+        "decided_at": event.appended_at,
+    }
+
+
+_CREDENTIAL: Final[Sequence[str]] = [
+    column.name for column in CREDENTIAL.columns if column.name in CredentialIssued.__struct_fields__
+]
+_READERS: Final[Mapping[str, Callable[[Rows, bytes], None]]] = {
+    DECIDED.name: Rows.decided,
+    ISSUED.name: Rows.issued,
+    LIST_PUBLISHED.name: Rows.listed,
+    STATUS_CHANGED.name: Rows.changed,
+    CATALOGUE_PUBLISHED.name: Rows.catalogue,
+    QUARANTINED.name: Rows.quarantined,
+}

@@ -1,0 +1,181 @@
+"""The tables of the views. Each can be dropped and rebuilt from the topics; none holds anything that is not in the log."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Engine,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect
+
+METADATA: Final = MetaData()
+_ID: Final = String(200)
+
+POSITION: Final = Table(
+    "position",
+    METADATA,
+    Column("topic", String(100), primary_key=True),
+    Column("lane", Integer, primary_key=True, autoincrement=False),
+    Column("next", BigInteger, nullable=False),
+)
+COMPLETION: Final = Table(
+    "completion",
+    METADATA,
+    Column("lane", Integer, primary_key=True, autoincrement=False),
+    Column("inbox_offset", BigInteger, primary_key=True, autoincrement=False),
+    Column("programme", _ID),
+    Column("provider", _ID),
+    Column("event_id", _ID),
+    Column("result_id", _ID),
+    Column("learner_ref", String(32)),
+    Column("disposition", String(40), nullable=False),
+    Column("detail", Text),
+    Column("decision_no", BigInteger),
+    Column("decided_at", BigInteger, nullable=False),
+    Index("completion_event", "provider", "event_id"),
+    Index("completion_result", "provider", "result_id"),
+)
+OUTCOME: Final = Table(
+    "outcome",
+    METADATA,
+    Column("lane", Integer, primary_key=True, autoincrement=False),
+    Column("decision_no", BigInteger, primary_key=True, autoincrement=False),
+    Column("achievement", _ID, primary_key=True),
+    Column("programme", _ID, nullable=False),
+    Column("learner_ref", String(32)),
+    Column("verdict", String(40), nullable=False),
+    Column("award", Integer),
+    Column("credential_id", String(36)),
+    Column("rule_digest", String(80)),
+    Column("explanation", Text, nullable=False),
+    Column("decided_at", BigInteger, nullable=False),
+    Index("outcome_learner", "programme", "learner_ref"),
+)
+CREDENTIAL: Final = Table(
+    "credential",
+    METADATA,
+    Column("id", String(36), primary_key=True),
+    Column("programme", _ID, nullable=False),
+    Column("learner_ref", String(32), nullable=False),
+    Column("achievement", _ID, nullable=False),
+    Column("award", Integer, nullable=False),
+    Column("edition", Integer, nullable=False),
+    Column("supersedes", String(36)),
+    Column("claimed_at", BigInteger, nullable=False),
+    Column("awarded_at", BigInteger, nullable=False),
+    Column("valid_until", BigInteger),
+    Column("status_list", Text, nullable=False),
+    Column("status_index", Integer, nullable=False),
+    Column("catalogue_digest", String(80), nullable=False),
+    Column("digest", String(80), nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Index("credential_learner", "programme", "learner_ref"),
+    Index("credential_newest", "claimed_at"),
+)
+# Apart from `credential`, so that a change may come before the credential that it is about.
+CREDENTIAL_STATUS: Final = Table(
+    "credential_status",
+    METADATA,
+    Column("credential_id", String(36), primary_key=True),
+    Column("status", String(20), nullable=False),
+    Column("reason", String(40), nullable=False),
+    Column("list_version", BigInteger, nullable=False),
+    Column("decided_at", BigInteger, nullable=False),
+    Column("effective_at", BigInteger, nullable=False),
+)
+STATUS_LIST: Final = Table(
+    "status_list",
+    METADATA,
+    Column("url", String(500), primary_key=True),
+    Column("programme", _ID, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("published_at", BigInteger, nullable=False),
+    Column("valid_until", BigInteger, nullable=False),
+    Column("set_bits", Integer, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+)
+CATALOGUE: Final = Table(
+    "catalogue",
+    METADATA,
+    Column("programme", _ID, primary_key=True),
+    Column("digest", String(80), primary_key=True),
+    Column("published_at", BigInteger, nullable=False),
+    Column("packed", LargeBinary, nullable=False),
+)
+QUARANTINE: Final = Table(
+    "quarantine",
+    METADATA,
+    Column("topic", String(100), primary_key=True),
+    Column("lane", Integer, primary_key=True, autoincrement=False),
+    Column("offset", BigInteger, primary_key=True, autoincrement=False),
+    Column("stage", String(40), nullable=False),
+    Column("reason", String(40), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("appended_at", BigInteger, nullable=False),
+)
+# What a dashboard counts, by minute of the log's time, so that it need not scan the others.
+TALLY: Final = Table(
+    "tally",
+    METADATA,
+    Column("kind", String(20), primary_key=True),
+    Column("label", _ID, primary_key=True),
+    Column("minute", BigInteger, primary_key=True, autoincrement=False),
+    Column("count", BigInteger, nullable=False),
+)
+
+
+def open_database(url: str) -> Engine:
+    """Connect to the views' database and make the tables that are missing."""
+    engine = create_engine(url)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_up_sqlite)
+    METADATA.create_all(engine)
+    return engine
+
+
+def _set_up_sqlite(connection: object, _record: object) -> None:
+    cursor = connection.cursor()  # type: ignore[attr-defined]
+    cursor.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not wait for each other
+    cursor.execute("PRAGMA synchronous = NORMAL")  # a power cut may lose the newest rows; their positions go with them
+    cursor.execute("PRAGMA busy_timeout = 10000")
+    cursor.close()
+
+
+def insert_new(dialect: Dialect, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """Return an insert that leaves rows alone that are there already."""
+    return _insert(dialect, table).on_conflict_do_nothing()
+
+
+def _insert(dialect: Dialect, table: Table) -> sqlite.Insert | postgresql.Insert:
+    return sqlite.insert(table) if dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def upsert_newest(dialect: Dialect, table: Table, newest_by: str) -> sqlite.Insert | postgresql.Insert:
+    """Return an insert that replaces a row by one whose `newest_by` is not smaller."""
+    insert = _insert(dialect, table)
+    keys = {column.name for column in table.primary_key}
+    changed = {column.name: insert.excluded[column.name] for column in table.columns if column.name not in keys}
+    newer = table.c[newest_by] <= insert.excluded[newest_by]
+    return insert.on_conflict_do_update(index_elements=sorted(keys), set_=changed, where=newer)
+
+
+def add_up(dialect: Dialect) -> sqlite.Insert | postgresql.Insert:
+    """Return an insert that adds to a tally."""
+    insert = _insert(dialect, TALLY)
+    total = TALLY.c["count"] + insert.excluded["count"]
+    return insert.on_conflict_do_update(index_elements=["kind", "label", "minute"], set_={"count": total})

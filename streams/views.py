@@ -1,0 +1,181 @@
+"""The views: a Faust agent that keeps rows and positions in one database transaction, so that redelivery changes nothing.
+
+Faust reads uncommitted records unless it is in its own exactly-once mode, and would show credentials whose transaction was
+aborted: the consumer thread here reads committed ones. On every assignment the database says where to start, so a restored
+backup catches up by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import faust
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from prometheus_client import Counter, Histogram
+from sqlalchemy import Engine, select
+
+from schemas.errors import MalformedError
+from schemas.topology import Processor, inputs
+from streams import metrics
+from streams.rows import Rows
+from streams.settings import Installation
+from streams.tables import (
+    CREDENTIAL_STATUS,
+    POSITION,
+    STATUS_LIST,
+    add_up,
+    insert_new,
+    open_database,
+    upsert_newest,
+)
+
+log = logging.getLogger(__name__)
+
+_BATCH: Final = 1_000
+_WITHIN_S: Final = 0.1
+_SESSION_S: Final = 6.0
+_NEWEST_BY: Final = {STATUS_LIST: "version", CREDENTIAL_STATUS: "list_version"}
+ROWS: Final = Counter("credstream_view_rows", "Rows written to the views.", ["table"])
+WRITE_SECONDS: Final = Histogram("credstream_view_write_seconds", "Writing one batch into the database.")
+
+
+class View:
+    """Rows and positions in one database."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Write to this database."""
+        self._engine = engine
+        with engine.connect() as connection:
+            self._next: dict[tuple[str, int], int] = {
+                (topic, lane): following for topic, lane, following in connection.execute(select(POSITION))
+            }
+
+    def next_offset(self, topic: str, lane: int) -> int:
+        """Return where to start."""
+        return self._next.get((topic, lane), 0)
+
+    def take(self, records: Sequence[tuple[str, int, int, bytes]]) -> None:
+        """Apply what is new of records (topic, lane, offset, value). All of it or none.
+
+        Raises:
+            MalformedError: A record of our own cannot be read; nothing of the batch was applied.
+        """
+        rows, following = Rows(), dict[tuple[str, int], int]()
+        for topic, lane, offset, value in records:
+            if offset >= following.get((topic, lane), self.next_offset(topic, lane)):
+                rows.take(topic, value)
+                following[topic, lane] = offset + 1
+        if not following:
+            return
+        began = time.monotonic()
+        dialect = self._engine.dialect
+        with self._engine.begin() as connection:
+            for table, found in rows.by_table.items():
+                newest_by = _NEWEST_BY.get(table)
+                insert = upsert_newest(dialect, table, newest_by) if newest_by else insert_new(dialect, table)
+                for row in [found] if not newest_by else [[row] for row in found]:
+                    connection.execute(insert, row)
+            tallies = [
+                {"kind": kind, "label": label, "minute": minute, "count": count}
+                for (kind, label, minute), count in sorted(rows.tallies.items())
+            ]
+            if tallies:
+                connection.execute(add_up(dialect), tallies)
+            places = [{"topic": topic, "lane": lane, "next": at} for (topic, lane), at in following.items()]
+            connection.execute(upsert_newest(dialect, POSITION, "next"), places)
+        self._next |= following
+        WRITE_SECONDS.observe(time.monotonic() - began)
+        for table, found in rows.by_table.items():
+            ROWS.labels(table.name).inc(len(found))
+
+
+class _CommittedThread(driver.AIOKafkaConsumerThread):
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = "read_committed"  # noqa: SLF001  read when the consumer starts
+        return consumer
+
+
+class _DatabaseConsumer(driver.Consumer):
+    """Starts each assignment from the database instead of from the group's committed offsets."""
+
+    def _new_consumer_thread(self) -> _CommittedThread:
+        return _CommittedThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Seek to where the database is."""
+        wanted = {topic.name for topic in inputs(Processor.VIEWS)}
+        view: View = self.app.view  # type: ignore[attr-defined]  our own app
+        starts = {
+            tp: view.next_offset(tp.topic, tp.partition) for tp in self.assignment() if tp.topic in wanted
+        }
+        for tp, offset in starts.items():
+            await self._seek(tp, offset)
+        return starts
+
+
+class _DatabaseTransport(driver.Transport):
+    Consumer = _DatabaseConsumer
+
+
+class _ViewsApp(faust.App):
+    view: View
+
+    def _new_transport(self) -> Any:
+        return _DatabaseTransport(self.conf.broker_consumer, self)
+
+
+def main(installation: Installation) -> int:
+    """Keep the views until stopped; returns the exit code.
+
+    Raises:
+        RefusedError: The database cannot be opened.
+    """
+    if installation.database_url.startswith("sqlite"):
+        (installation.folder / "views").mkdir(exist_ok=True)
+    app = _ViewsApp(
+        Processor.VIEWS.value,
+        broker=";".join(f"kafka://{server}" for server in installation.bootstrap_servers.split(",")),
+        store="memory://",
+        web_enabled=False,
+        topic_disable_leader=True,
+        topic_partitions=installation.kafka.lanes,
+        broker_session_timeout=_SESSION_S,
+        broker_heartbeat_interval=_SESSION_S / 4,
+        broker_rebalance_timeout=2 * _SESSION_S,
+        consumer_max_fetch_size=8_000_000,
+        key_serializer="raw",
+        value_serializer="raw",
+    )
+    app.view = View(open_database(installation.database_url))
+    topics = app.topic(*(topic.name for topic in inputs(Processor.VIEWS)), key_type=bytes, value_type=bytes)
+    failed: list[BaseException] = []
+
+    async def views(stream: Any) -> None:
+        async for events in stream.take_events(_BATCH, within=_WITHIN_S):
+            try:
+                app.view.take([(e.message.tp.topic, e.message.tp.partition, e.message.offset, e.value) for e in events])
+                metrics.turned(Processor.VIEWS)
+            except MalformedError as error:
+                log.error("a record of our own cannot be read; the views stop here: %s", error)  # noqa: TRY400
+                failed.append(error)
+            except Exception as error:  # Faust would acknowledge the batch and go on without it
+                log.exception("the views stop here")
+                failed.append(error)
+            if failed:
+                await app.crash(failed[0])  # the supervisor starts us again, where the database is
+                return
+
+    app.agent(topics, concurrency=1)(views)
+    sys.argv = ["views"]
+    worker = faust.Worker(app, loglevel="WARNING", override_logging=False, redirect_stdouts=False)
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as stop:
+        return int(stop.code or 0) if not failed else 75
+    return 75 if failed else 0
