@@ -110,7 +110,7 @@ class _DatabaseConsumer(driver.Consumer):
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek to where the database is."""
         wanted = {topic.name for topic in inputs(Processor.VIEWS)}
-        view: View = self.app.view  # type: ignore[attr-defined]  our own app
+        view: View = self.app.view  # type: ignore[attr-defined]
         starts = {
             tp: view.next_offset(tp.topic, tp.partition) for tp in self.assignment() if tp.topic in wanted
         }

@@ -1,0 +1,1 @@
+"""The HTTP face: providers send, everyone verifies, operators watch."""
