@@ -142,14 +142,13 @@ def _weighted_since(criterion: Weighted, evidence: Evidence) -> Micros | None:
         piece for name in weights for piece in evidence.results.get(name, _NONE) if piece[2].score is not None
     )
     best: dict[str, Standing] = {}
-    for at, (instant, _, standing) in enumerate(scored):
+    for instant, _, standing in scored:
         before = best.get(standing.assessment)
         if before is None or _is_better(standing, before):
             best[standing.assessment] = standing
             mean.replace(weights[standing.assessment], before, standing)
-        last_of_instant = at + 1 == len(scored) or scored[at + 1][0] != instant
-        if last_of_instant and mean.is_reached():
-            return instant
+            if mean.is_reached():
+                return instant
     return None
 
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 from schemas.catalogue import WHOLE
 
 MAX_BYTES: Final = 4_096
-"""The longest explanation that a decision carries; a larger tree loses its inner branches first."""
+"""The longest explanation that a decision carries. A larger tree loses inner branches first, and what is met before what is missing."""
 MAX_NAMES: Final = 12
 _HUNDREDTHS: Final = WHOLE // 100
 
@@ -48,7 +48,8 @@ def explanation(node: Node) -> str:
     """Return the tree as compact JSON of at most `MAX_BYTES`."""
     text = _ENCODER.encode(node)
     if len(text) > MAX_BYTES:
-        text = _ENCODER.encode(msgspec.structs.replace(node, of=tuple(_bare(n) for n in node.of[:MAX_NAMES])))
+        shown = tuple(_bare(inner) for inner in sorted(node.of, key=lambda inner: inner.met)[:MAX_NAMES])
+        text = _ENCODER.encode(msgspec.structs.replace(node, of=shown, more=node.more + len(node.of) - len(shown)))
     if len(text) > MAX_BYTES:
         text = _ENCODER.encode(_bare(node))
     return text.decode()

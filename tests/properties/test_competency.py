@@ -175,6 +175,14 @@ def programmes(draw: st.DrawFn) -> dict[str, Rule]:
     }
 
 
+def thresholds() -> st.SearchStrategy[dict[str, Rule]]:
+    """One rule that only ever asks more or less."""
+    asked = st.sampled_from(SHARES).map(lambda share: Result(assessment="quiz", at_least=share))
+    return st.builds(Rule, attained=st.sampled_from(("first", "standing")), requires=asked).map(
+        lambda rule: {"a": rule}
+    )
+
+
 @st.composite
 def completions(draw: st.DrawFn) -> AssessmentCompleted:
     maximum = draw(st.sampled_from((100, 70, 3)))
@@ -241,7 +249,7 @@ def test_whatever_the_order_and_however_often_the_same_is_held(
 
 
 @LAW
-@given(catalogues=st.lists(programmes(), min_size=2, max_size=4), log=LOGS, data=st.data())
+@given(catalogues=st.lists(programmes() | thresholds(), min_size=2, max_size=4), log=LOGS, data=st.data())
 def test_each_moment_is_judged_by_the_rules_in_force_then(
     catalogues: list[dict[str, Rule]], log: list[AssessmentCompleted], data: Any
 ) -> None:
