@@ -116,11 +116,6 @@ class CompetencyStage:
     def _completed(
         self, lane: Ledger, state: Mapping[bytes, bytes], record: Record, completed: AssessmentCompleted
     ) -> Step[Ledger]:
-        if len(record.value or b"") > MAX_COMPLETION_BYTES:
-            raise MalformedError(
-                QuarantineReason.TOO_LARGE,
-                f"{len(record.value or b'')} bytes; a completion has at most {MAX_COMPLETION_BYTES}",
-            )
         key = learner_key(completed.programme, completed.learner_ref)
         kept = self._kept(lane, state, record, key)
         book = self._book(lane, state, completed.programme)
@@ -235,6 +230,15 @@ class CompetencyStage:
             )
         headers = codec.headers(event, source=self._source, event_id=event_id, traceparent=trace)
         return Output(topic=topic, key=key, value=value, headers=headers)
+
+
+def _max_bytes(value: bytes | None) -> int:
+    """Return how much of a record is read at all: only a catalogue may be large."""
+    if value is None or len(value) <= MAX_COMPLETION_BYTES:
+        return MAX_COMPLETION_BYTES
+    writer = codec.published_schemas().get(int.from_bytes(value[1:5], "big"))
+    adopts = writer is not None and writer.record == CatalogueAdopted.__name__
+    return MAX_RECORD_BYTES if adopts else MAX_COMPLETION_BYTES
 
 
 def _rulebook(

@@ -179,3 +179,26 @@ def _committed(admin: KafkaAdminClient, processor: Processor) -> Mapping[Any, in
     except CoordinatorNotAvailableError:  # no group has ever met here
         return {}
     return {tp: at.offset for tp, at in found.get(processor.value, {}).items()}
+
+
+def group_lanes(installation: Installation) -> Mapping[Processor, int]:
+    """Return how many lanes of its first input each processor's group has in some worker's hands.
+
+    Raises:
+        UnavailableError: Kafka does not answer.
+    """
+    with _admin(installation.bootstrap_servers) as admin:
+        try:
+            groups = admin.describe_groups([processor.value for processor in Processor])
+        except CoordinatorNotAvailableError:
+            return {}
+    return {processor: _held(groups.get(processor.value), inputs(processor)[0]) for processor in Processor}
+
+
+def _held(group: Any, topic: Topic) -> int:
+    held = 0
+    for member in group["members"] if group else []:
+        for assigned in (member.get("member_assignment") or {}).get("assigned_partitions", []):
+            if assigned["topic"] == topic.name:
+                held += len(assigned["partitions"])
+    return held

@@ -111,9 +111,7 @@ class _DatabaseConsumer(driver.Consumer):
         """Seek to where the database is."""
         wanted = {topic.name for topic in inputs(Processor.VIEWS)}
         view: View = self.app.view  # type: ignore[attr-defined]
-        starts = {
-            tp: view.next_offset(tp.topic, tp.partition) for tp in self.assignment() if tp.topic in wanted
-        }
+        starts = {tp: view.next_offset(tp.topic, tp.partition) for tp in self.assignment() if tp.topic in wanted}
         for tp, offset in starts.items():
             await self._seek(tp, offset)
         return starts

@@ -36,7 +36,7 @@ class Records:
         with self._engine.connect() as connection:
             return connection.execute(query).first()
 
-    def _all(self, query: Any) -> Sequence[Row[Any]]:
+    def _all(self, query: Any) -> Sequence[Any]:
         with self._engine.connect() as connection:
             return connection.execute(query).all()
 
@@ -55,7 +55,7 @@ class Records:
     def decided_up_to(self) -> Mapping[int, int]:
         """Return, for each lane, the last inbox offset whose fate is known here."""
         last = select(COMPLETION.c.lane, func.max(COMPLETION.c.inbox_offset)).group_by(COMPLETION.c.lane)
-        return {lane: offset for lane, offset in self._all(last)}
+        return {row[0]: row[1] for row in self._all(last)}
 
     def credential(self, credential_id: str) -> Row[Any] | None:
         """Return a credential and its status."""

@@ -1,0 +1,41 @@
+"""Every command in one place: what `credstream --help` lists."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from cyclopts import App
+
+from credstream.cli import asking, demonstrating, keeping, running, sending
+from credstream.cli.console import err, out
+
+app = App(
+    name="credstream",
+    help="Completions in, signed Open Badges 3.0 credentials out, exactly once.",
+    help_epilogue="Begin with `credstream demo`, or `credstream init` and `credstream up`.",
+    version=version("credstream"),
+    console=out,
+    error_console=err,
+)
+app.command(running.init)
+app.command(running.up)
+app.command(running.run)
+app.command(demonstrating.demo)
+app.command(sending.send)
+app.command(asking.why)
+app.command(asking.verify)
+app.command(keeping.export)
+app.command(keeping.topics)
+
+status = App(name="status", help="Change or show the status of credentials.")
+status.command(keeping.revoke)
+app.command(status)
+
+keys = App(name="keys", help="The keys that sign credentials and status lists.")
+keys.command(keeping.create_key, name="create")
+app.command(keys)
+
+rules = App(name="rules", help="Catalogues: what may be earned, and when.")
+rules.command(keeping.check_rules, name="check")
+rules.command(keeping.publish_rules, name="publish")
+app.command(rules)

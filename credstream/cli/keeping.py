@@ -1,0 +1,140 @@
+"""Commands for staff and operators: export, topics, status, keys, rules."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from rich.table import Table
+
+from credstream import exporting
+from credstream import installation as installations
+from credstream.cli.console import DEFAULT_FOLDER, Data, Exit, Json, err, installation, is_terminal, out, write_json
+from credstream.picture import mermaid
+from credstream.revoking import request_revocation
+from credstream.rules.loader import load as load_catalogue
+from credstream.rules.publishing import publish
+from schemas.errors import RefusedError
+from schemas.events import StatusReason
+from streams import topics as broker_topics
+
+
+def export(folder: Path, *, as_json: Json = False, data: Data = DEFAULT_FOLDER) -> Exit:
+    """Write everything another party needs to check this installation, offline, into an empty or new folder.
+
+    Example: credstream export handover
+    """
+    try:
+        counts = exporting.export(installation(data), folder, (lambda _: None) if as_json else out.print)
+    except FileExistsError as error:
+        raise RefusedError(str(error)) from None
+    if as_json:
+        write_json(counts)
+    return Exit.DONE
+
+
+def topics(
+    *,
+    picture: Annotated[bool, Parameter(negative=(), help="Print the pipe as a Mermaid flowchart.")] = False,
+    as_json: Json = False,
+    data: Data = DEFAULT_FOLDER,
+) -> Exit:
+    """Show and check the topics: is each there, with as many partitions as this installation has lanes?"""
+    if picture:
+        out.print(mermaid(), markup=False, highlight=False)
+        return Exit.DONE
+    place = installation(data)
+    states, ends = broker_topics.describe(place), broker_topics.ends(place)
+    lanes = range(place.kafka.lanes)
+    rows = [
+        {
+            "topic": state.topic.name,
+            "partitions": state.partitions,
+            "end": sum(ends[state.topic.name, lane] for lane in lanes) if state.id else None,
+            "fits": state.id is not None and state.partitions == place.kafka.lanes,
+        }
+        for state in states
+    ]
+    if as_json:
+        write_json(rows)
+    else:
+        table = Table("topic", "partitions", "end", "")
+        for row in rows:
+            ok = "[green]fits[/]" if row["fits"] else "[red]does not fit[/]"
+            table.add_row(
+                str(row["topic"]), str(row["partitions"]), f"{row['end']:,}" if row["end"] is not None else "", ok
+            )
+        out.print(table)
+    return Exit.DONE if all(row["fits"] for row in rows) else Exit.NO
+
+
+def revoke(
+    credential: Annotated[str, Parameter(help="The credential's id, or its URL.")],
+    *,
+    reason: StatusReason = StatusReason.ISSUED_IN_ERROR,
+    urgent: Annotated[bool, Parameter(negative=(), help="Publish at once instead of at the next cadence.")] = False,
+    yes: Annotated[bool, Parameter(negative=(), help="Do not ask.")] = False,
+    data: Data = DEFAULT_FOLDER,
+) -> Exit:
+    """Revoke a credential. This is final: it cannot be undone, only issued anew.
+
+    Example: credstream status revoke 6f9619ff-8b86-8011-b42d-00c04fc964ff --reason misconduct
+    """
+    place = installation(data)
+    credential_id = credential.rpartition("/")[2]
+    if not yes:
+        if not is_terminal():
+            raise RefusedError("a revocation is final; confirm it with --yes")
+        out.print(f"Revoking {credential_id} is final: its holder cannot use it again, and verifiers will say revoked.")
+        if input("Revoke it? [y/N] ").strip().lower() != "y":
+            return Exit.NO
+    answer = request_revocation(place, credential_id, reason, urgent=urgent)
+    visible = "at once" if urgent else f"within {place.status.cadence_s:.0f} s"
+    if answer.granted:
+        out.print(f"revoked; the status list shows it {visible}")
+    else:
+        err.print(f"not revoked: {answer.detail}")
+    return Exit.DONE if answer.granted else Exit.NO
+
+
+def create_key(
+    *,
+    purpose: Literal["credentials", "status"] = "credentials",
+    programme: Annotated[str | None, Parameter(help="Needed when the installation has several.")] = None,
+    active_in_hours: Annotated[
+        float, Parameter(help="When it begins to sign; caches must have seen it before.")
+    ] = 24.0,
+    data: Data = DEFAULT_FOLDER,
+) -> Exit:
+    """Make a signing key. It signs once the catalogue that lists it is published (`rules publish`) and it is active."""
+    place = installation(data)
+    chosen = programme or (next(iter(place.programmes)) if len(place.programmes) == 1 else "")
+    active_from = time.time_ns() // 1000 + int(active_in_hours * 3_600_000_000)
+    key = installations.create_signing_key(place, chosen, purpose, active_from)
+    out.print(f"made {key.id} ({key.public_key_multibase}), active from {active_in_hours:g} hours on")
+    out.print("next: publish the catalogue again (credstream rules publish), and restart issuing and status")
+    return Exit.DONE
+
+
+def check_rules(folder: Path) -> Exit:
+    """Check a catalogue's files; every mistake is told at once, with its place."""
+    draft = load_catalogue(folder)
+    out.print(
+        f"{draft.programme} {draft.version}: {len(draft.achievements)} achievements, {len(draft.assessments)} assessments, "
+        f"{len(draft.providers)} providers; no mistakes"
+    )
+    return Exit.DONE
+
+
+def publish_rules(folder: Path, *, data: Data = DEFAULT_FOLDER) -> Exit:
+    """Publish a catalogue: sign it, and wait until every lane has adopted it. Publishing the current one changes nothing."""
+    place = installation(data)
+    draft = load_catalogue(folder)
+    catalogue = draft.build(base_url=place.base_url, keys=installations.public_keys(place, draft.programme))
+    published = publish(place, catalogue, say=out.print)
+    what = "adopted by every lane" if published.new else "this is the current version already"
+    out.print(f"{draft.programme} {draft.version}, adoption {published.adoption_no}: {what}")
+    out.print(published.digest)
+    return Exit.DONE

@@ -1,0 +1,212 @@
+"""Routes for everyone: the documents that credentials point to, credentials as their holders share them, the schemas."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from litestar import Controller, Request, Response, get, post
+from litestar.response import Template
+
+from credstream.documents import catalogue_documents
+from credstream.gateway.keys import KeyRing
+from credstream.gateway.problems import ProblemError
+from credstream.gateway.providers import sender_of
+from credstream.gateway.records import Records
+from schemas.catalogue import Catalogue
+from schemas.codec import PublishedSchema, latest_schema, published_schemas
+from schemas.ids import achievement_url, derive, issuer_document_url, status_list_url
+from schemas.topology import TOPICS
+from services.issuing.documents import CREDENTIALS_V2, OPEN_BADGES_V3, profile
+from streams.settings import CREDENTIAL_SECRET, Installation
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_NAME: Final = re.compile(r"[A-Za-z0-9.-]{1,200}")
+_CREDENTIAL_TYPE: Final = "application/vc"
+_JSON_TYPES: Final = ("application/vc", "application/ld+json", "application/json")
+_HOUR: Final = {"Cache-Control": "public, max-age=3600"}
+
+
+class Documents(Controller):
+    """What credentials point to."""
+
+    tags = ("documents",)
+
+    @get("/programmes/{programme:str}/did.json", sync_to_thread=True, summary="The issuer's DID document (did:web)")
+    def did(self, programme: str, records: Records, installation: Installation) -> Response[bytes]:
+        """Return the keys with which the programme signs and has signed."""
+        url = issuer_document_url(installation.base_url, programme)
+        document = catalogue_documents(_catalogue(records, programme))[url]
+        return Response(document, media_type="application/did+json", headers=_HOUR)
+
+    @get("/programmes/{programme:str}", sync_to_thread=True, summary="The issuer's profile")
+    def programme(self, programme: str, request: Request[Any, Any, Any], records: Records) -> Response[Any] | Template:
+        """Return the issuer as an Open Badges profile, or as a page."""
+        catalogue = _catalogue(records, programme)
+        if _wants_page(request):
+            return Template("programme.html", context={"catalogue": catalogue})
+        about = {"@context": [CREDENTIALS_V2, OPEN_BADGES_V3], **profile(catalogue)}
+        return Response(msgspec.json.encode(about), media_type="application/ld+json", headers=_HOUR)
+
+    @get("/achievements/{programme:str}/{achievement:str}", sync_to_thread=True, summary="An achievement")
+    def achievement(
+        self, programme: str, achievement: str, request: Request[Any, Any, Any], records: Records
+    ) -> Response[Any] | Template:
+        """Return what may be earned, as Open Badges describe it, or as a page."""
+        catalogue = _catalogue(records, programme)
+        found = next((a for a in catalogue.achievements if a.id == achievement), None)
+        if found is None:
+            raise ProblemError(HTTPStatus.NOT_FOUND, f"{programme} has no such achievement")
+        if _wants_page(request):
+            return Template("achievement.html", context={"catalogue": catalogue, "achievement": found})
+        document = catalogue_documents(catalogue)[achievement_url(catalogue.base_url, programme, achievement)]
+        return Response(document, media_type="application/ld+json", headers=_HOUR)
+
+    @get("/status/{programme:str}/{epoch:str}/{lane:int}/{number:int}", sync_to_thread=True, summary="A status list")
+    def status_list(
+        self,
+        programme: str,
+        epoch: str,
+        lane: int,
+        number: int,
+        request: Request[Any, Any, Any],
+        records: Records,
+        installation: Installation,
+    ) -> Response[bytes | None]:
+        """Return the signed list; caches may keep it for as long as its `ttl` says."""
+        row = records.status_list(status_list_url(installation.base_url, programme, epoch, lane, number))
+        if row is None:
+            raise ProblemError(HTTPStatus.NOT_FOUND, "no such status list")
+        headers = {"Cache-Control": f"public, max-age={int(installation.status.cadence_s)}", "ETag": f'"{row.version}"'}
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(None, status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+        return Response(row.document, media_type=_CREDENTIAL_TYPE, headers=headers)
+
+
+class Credentials(Controller):
+    """Credentials: whoever holds a share link sees all of one, everyone else its status."""
+
+    tags = ("credentials",)
+
+    @get("/credentials/{credential_id:str}", sync_to_thread=True, summary="A credential")
+    def credential(
+        self,
+        credential_id: str,
+        request: Request[Any, Any, Any],
+        records: Records,
+        installation: Installation,
+        share: str | None = None,
+    ) -> Response[Any] | Template:
+        """Return the credential's bytes as they were issued, or a page; without a share token the status alone."""
+        row = records.credential(credential_id) if _UUID.fullmatch(credential_id) else None
+        if row is None:
+            raise ProblemError(HTTPStatus.NOT_FOUND, "no such credential")
+        shared = share is not None and hmac.compare_digest(
+            share.encode(), share_token(installation, credential_id).encode()
+        )
+        status = row.status or "valid"
+        if _wants_page(request):
+            document = json.loads(row.document) if shared else None
+            context = {"row": row, "status": status, "document": document, "share": share, "date": _date}
+            return Template("credential.html", context=context, headers={"Cache-Control": "no-store"})
+        if not shared:
+            return Response({"id": credential_id, "status": status}, headers={"Cache-Control": "no-store"})
+        return Response(row.document, media_type=_CREDENTIAL_TYPE, headers={"Cache-Control": "private, no-store"})
+
+    @post(
+        "/v1/credentials/{credential_id:str}/share",
+        status_code=HTTPStatus.OK,
+        sync_to_thread=True,
+        summary="A share link",
+    )
+    def share(
+        self,
+        credential_id: str,
+        request: Request[Any, Any, Any],
+        keys: KeyRing,
+        records: Records,
+        installation: Installation,
+    ) -> dict[str, str]:
+        """Return a link that shows all of a credential of the provider's programme, to pass on to its learner."""
+        sender = sender_of(request, keys)
+        row = records.credential(credential_id) if _UUID.fullmatch(credential_id) else None
+        if row is None or row.programme != sender.programme:
+            raise ProblemError(HTTPStatus.NOT_FOUND, "no such credential")
+        token = share_token(installation, credential_id)
+        return {"url": f"{installation.base_url}/credentials/{credential_id}?share={token}"}
+
+
+class Schemas(Controller):
+    """The read part of the Confluent schema registry's API, so that its standard deserializers work."""
+
+    tags = ("schemas",)
+
+    @get("/schemas/ids/{schema_id:int}", summary="A schema", sync_to_thread=False)
+    def by_id(self, schema_id: int) -> Response[Any]:
+        """Return a schema by its id."""
+        found = published_schemas().get(schema_id)
+        if found is None:
+            return _registry_error(40403, "Schema not found")
+        return Response({"schema": found.text, "schemaType": "AVRO"}, headers=_HOUR)
+
+    @get("/subjects", summary="The subjects", sync_to_thread=False)
+    def subjects(self) -> list[str]:
+        """Return a subject for each record: `<record>` by the record name strategy."""
+        return sorted({f"org.credstream.{schema.record}" for schema in published_schemas().values()})
+
+    @get("/subjects/{subject:str}/versions/{version:str}", summary="A version", sync_to_thread=False)
+    def by_subject(self, subject: str, version: str) -> Response[Any]:
+        """Return a subject's version, or its `latest`."""
+        record = subject.rpartition(".")[2]
+        versions = [s for s in published_schemas().values() if s.record == record]
+        wanted: PublishedSchema | None = latest_schema(record) if versions and version == "latest" else None
+        wanted = wanted or next((s for s in versions if str(s.version) == version), None)
+        if wanted is None:
+            return _registry_error(40401, "Subject or version not found")
+        about = {
+            "subject": subject,
+            "id": wanted.id,
+            "version": wanted.version,
+            "schema": wanted.text,
+            "schemaType": "AVRO",
+        }
+        return Response(about, headers=_HOUR)
+
+    @get("/associations/resources/-/{topic:str}", summary="No associations", sync_to_thread=False)
+    def associations(self, topic: str) -> Response[Any]:
+        """Answer as a registry without associations does: newer clients ask before they fall back."""
+        known = topic in {t.name for t in TOPICS}
+        return _registry_error(40401, "No associations" if known else "Topic not found")
+
+
+def _registry_error(code: int, message: str) -> Response[Any]:
+    return Response({"error_code": code, "message": message}, status_code=HTTPStatus.NOT_FOUND)
+
+
+def share_token(installation: Installation, credential_id: str) -> str:
+    """Return the token of a credential's share link."""
+    secret = hashlib.sha256(installation.secret(CREDENTIAL_SECRET)).digest()
+    return derive(secret, "share", credential_id).hex()[:32]
+
+
+def _catalogue(records: Records, programme: str) -> Catalogue:
+    found = records.catalogue(programme) if _NAME.fullmatch(programme) else None
+    if found is None:
+        raise ProblemError(HTTPStatus.NOT_FOUND, "no such programme")
+    return found
+
+
+def _wants_page(request: Request[Any, Any, Any]) -> bool:
+    """Say whether a browser asks: programs name a JSON type, or nothing in particular."""
+    accepted = request.headers.get("accept", "")
+    return "text/html" in accepted and not any(kind in accepted.partition("text/html")[0] for kind in _JSON_TYPES)
+
+
+def _date(instant: int | None) -> str:
+    return datetime.fromtimestamp(instant / 1e6, UTC).strftime("%-d %B %Y") if instant else ""
