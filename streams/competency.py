@@ -106,7 +106,9 @@ class CompetencyStage:
             MalformedError: It breaks the contract of the inbox; the lane sets it aside.
             IntegrityError: What was kept cannot be read.
         """
-        event = codec.decode(record.value, AssessmentCompleted, StatusRequested, CatalogueAdopted)
+        event = codec.decode(
+            record.value, AssessmentCompleted, StatusRequested, CatalogueAdopted, max_bytes=_max_bytes(record.value)
+        )
         if isinstance(event, AssessmentCompleted):
             return self._completed(lane, state, record, event)
         if isinstance(event, StatusRequested):

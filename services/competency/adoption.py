@@ -21,7 +21,7 @@ from schemas.catalogue import (
     assessments_in,
 )
 from schemas.events import CatalogueAdopted, CompetencyDecided, DecisionBody, Disposition, Micros
-from schemas.text import MAX_ID_CHARS
+from schemas.text import MAX_ID_CHARS, text_fault
 from services.competency.decisions import Decision
 from services.competency.ledger import Draft
 from services.competency.rulebook import Adoption, Rulebook, rulebook
@@ -30,7 +30,9 @@ MAX_DEPTH: Final = 16
 MAX_CRITERIA: Final = 1_000
 MAX_RESULTS_ASKED: Final = 1_000
 _MAX_FAULTS_TOLD: Final = 10
-_URL_PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_MAX_DETAIL_CHARS: Final = 2_000
+_MAX_VALID_DAYS: Final = 36_525  # a hundred years; later days cannot all be written as dates
+_URL_PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def catalogue_faults(catalogue: Catalogue) -> list[str]:
@@ -66,7 +68,7 @@ def decide_adoption(
     elif adopted.adoption_no != len(before) + 1:
         detail = f"adoption {adopted.adoption_no} leaves a gap; the next is {len(before) + 1}"
     elif faults := _misfits(catalogue, adopted.programme, base_url, draft.clock) or catalogue_faults(catalogue):
-        detail = "; ".join(faults[:_MAX_FAULTS_TOLD])
+        detail = "; ".join(faults[:_MAX_FAULTS_TOLD])[:_MAX_DETAIL_CHARS]
     else:
         candidate = Adoption(adopted.digest, draft.clock, adopted.effective_from)
         try:
@@ -95,9 +97,9 @@ def _misfits(catalogue: Catalogue, programme: str, base_url: str, now: Micros) -
     """Return why a catalogue does not belong here and now."""
     faults = []
     if catalogue.programme != programme:
-        faults.append(f"programme: it is {catalogue.programme}'s, not {programme}'s")
+        faults.append(f"programme: it is {catalogue.programme!a}'s, not {programme!a}'s")
     if catalogue.base_url != base_url:
-        faults.append(f"base_url: {catalogue.base_url} is not this installation's, {base_url}")
+        faults.append(f"base_url: {catalogue.base_url!a} is not this installation's, {base_url!a}")
     active = {key.purpose for key in catalogue.keys if key.active_from <= now}
     return [
         *faults,
@@ -106,41 +108,47 @@ def _misfits(catalogue: Catalogue, programme: str, base_url: str, now: Micros) -
 
 
 def _faults(catalogue: Catalogue) -> Iterator[str]:
+    yield from _names_of_addresses("programme", [catalogue.programme])
+    yield from _names_of_addresses("keys", [key.id for key in catalogue.keys])
+    yield from _names_of_addresses("achievements", [achievement.id for achievement in catalogue.achievements])
+    yield from _names("providers", [provider.id for provider in catalogue.providers])
+    yield from _names("assessments", [assessment.id for assessment in catalogue.assessments])
     providers = {provider.id for provider in catalogue.providers}
     assessments = {assessment.id for assessment in catalogue.assessments}
     achievements = {achievement.id for achievement in catalogue.achievements}
-    named = [("programme", [catalogue.programme]), ("keys", [key.id for key in catalogue.keys])]
-    named += [("achievements", [achievement.id for achievement in catalogue.achievements])]
-    for field, names in named:
-        yield from _repeated(field, names)
-        yield from (f"{field}: {name!r} cannot stand in an address" for name in names if not _URL_PART.fullmatch(name))
-    for field, names in (
-        ("providers", [provider.id for provider in catalogue.providers]),
-        ("assessments", [assessment.id for assessment in catalogue.assessments]),
-    ):
-        yield from _repeated(field, names)
-        yield from (
-            f"{field}: an id has from 1 to {MAX_ID_CHARS} characters" for n in names if not 1 <= len(n) <= MAX_ID_CHARS
-        )
     for assessment in catalogue.assessments:
-        for unknown in sorted(set(assessment.providers) - providers):
-            yield f"assessment {assessment.id}: no provider {unknown!r}"
+        where = f"assessment {assessment.id!a}"
+        yield from (f"{where}: no provider {name!a}" for name in sorted(set(assessment.providers) - providers))
         if assessment.accepted_late_days is not None and assessment.accepted_late_days < 0:
-            yield f"assessment {assessment.id}: accepted_late_days is at least 0, or none"
+            yield f"{where}: accepted_late_days is at least 0, or none"
     for achievement in catalogue.achievements:
-        where, asked = f"achievement {achievement.id}", achievement.rule.requires
-        if achievement.valid_days is not None and achievement.valid_days < 1:
-            yield f"{where}: valid_days is at least 1"
+        where, asked = f"achievement {achievement.id!a}", achievement.rule.requires
+        if achievement.valid_days is not None and not 1 <= achievement.valid_days <= _MAX_VALID_DAYS:
+            yield f"{where}: valid_days is from 1 to {_MAX_VALID_DAYS}"
         if (fault := _too_large(asked)) is not None:
             yield f"{where}: {fault}"
             continue
         yield from (f"{where}: {fault}" for fault in _faults_in(asked))
-        yield from (f"{where}: no assessment {name!r}" for name in sorted(set(assessments_in(asked)) - assessments))
-        yield from (f"{where}: no achievement {name!r}" for name in sorted(set(achievements_in(asked)) - achievements))
+        yield from (f"{where}: no assessment {name!a}" for name in sorted(set(assessments_in(asked)) - assessments))
+        yield from (f"{where}: no achievement {name!a}" for name in sorted(set(achievements_in(asked)) - achievements))
+
+
+def _names_of_addresses(field: str, names: Sequence[str]) -> Iterator[str]:
+    yield from _repeated(field, names)
+    yield from (f"{field}: {name!a} cannot stand in an address" for name in names if not _URL_PART.fullmatch(name))
+
+
+def _names(field: str, names: Sequence[str]) -> Iterator[str]:
+    yield from _repeated(field, names)
+    for name in names:
+        if not 1 <= len(name) <= MAX_ID_CHARS:
+            yield f"{field}: an id has from 1 to {MAX_ID_CHARS} characters"
+        elif fault := text_fault(name):
+            yield f"{field}: {name!a}: {fault}"
 
 
 def _repeated(field: str, names: Iterable[str]) -> Iterator[str]:
-    yield from (f"{field}: {name!r} stands {times} times" for name, times in Counter(names).items() if times > 1)
+    yield from (f"{field}: {name!a} stands {times} times" for name, times in Counter(names).items() if times > 1)
 
 
 def _too_large(criterion: Criterion) -> str | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from schemas.events import Micros
 from services.competency.criteria import Evidence, explained, met_since
@@ -12,8 +13,7 @@ from services.competency.reasons import Node
 from services.competency.rulebook import BEGINNING, Version
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """What the versions of a rule say together. `since` is the instant of attainment, `version` the one that said so.
 
     Of a rule that is not attained, `version` judged last: what it still asks is what is missing.
@@ -25,7 +25,7 @@ class Judged:
     def why(self, evidence: Evidence) -> tuple[Node, dict[str, Standing]]:
         """Return the reasons, and the results that counted, by their keys."""
         used: dict[str, Standing] = {}
-        seen = evidence if self.since is None else evidence.until(self.since)
+        seen = evidence if self.since is None else evidence.until(self.since, self.version.assessments)
         return explained(self.version.achievement.rule.requires, seen, used), used
 
 

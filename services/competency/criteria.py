@@ -7,8 +7,9 @@ Arithmetic is on whole numbers; nothing is rounded at a threshold.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+from msgspec import Struct
 
 from schemas.catalogue import WHOLE, All, Any, Count, Criterion, Holds, Result, Weighted
 from schemas.events import Micros
@@ -20,17 +21,18 @@ Piece: TypeAlias = tuple[Micros, str, Standing]
 _NONE: Final[tuple[Piece, ...]] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """What a learner has to show: results by assessment, and the achievements held, each with the instant from which."""
 
     results: Mapping[str, list[Piece]]
     held: Mapping[str, Micros]
 
-    def until(self, instant: Micros) -> Evidence:
-        """Return the evidence as it was at an instant. Results at one instant enter together."""
+    def until(self, instant: Micros, assessments: Iterable[str]) -> Evidence:
+        """Return what these assessments and the achievements had to show at an instant. Results at one instant enter together."""
         results = {
-            name: kept for name, pieces in self.results.items() if (kept := [p for p in pieces if p[0] <= instant])
+            name: [piece for piece in self.results[name] if piece[0] <= instant]
+            for name in assessments
+            if name in self.results
         }
         return Evidence(results, {name: since for name, since in self.held.items() if since <= instant})
 

@@ -6,9 +6,9 @@ Each is a pure function of the lane's ledger, what is kept of the learner and th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from schemas.events import (
     AssessmentCompleted,
@@ -36,8 +36,7 @@ from services.competency.reasons import explanation
 from services.competency.rulebook import DAY, Rulebook, Version
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(Struct, frozen=True, kw_only=True):
     """All that follows from one record. `progress` is None where no learner is concerned."""
 
     ledger: Ledger

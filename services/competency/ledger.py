@@ -87,8 +87,7 @@ class Naming:
     epoch: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cause:
+class Cause(Struct, frozen=True, kw_only=True):
     """The inbox record that is being decided."""
 
     event_id: str

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -131,8 +130,7 @@ def named(key: str) -> tuple[str, str]:
     return provider, result_id
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(Struct, frozen=True):
     """What one completion changed. `touched` names the assessments whose evidence is not what it was."""
 
     progress: Progress
@@ -159,8 +157,9 @@ def observe(progress: Progress, completed: AssessmentCompleted, body: Completion
     events = progress.events + event + digest
     new, stands, waits = _standing(body, digest), progress.results.get(key), progress.awaiting.get(key)
     kept_apart = late and not new.retracted
-    rivals = (stands, waits) if kept_apart else (stands,)
-    best = max((r for r in rivals if r is not None), key=_rank, default=None)
+    best = stands
+    if kept_apart and waits is not None and (best is None or _rank(best) < _rank(waits)):
+        best = waits
     if best is not None and _rank(best) >= _rank(new):
         unchanged = Progress(progress.results, progress.awaiting, events, progress.awards)
         same = _rank(best) == _rank(new)

@@ -12,7 +12,7 @@ from msgspec import Struct
 from schemas.catalogue import WHOLE
 
 MAX_BYTES: Final = 4_096
-"""The longest explanation that a decision carries. A larger tree loses inner branches first, and what is met before what is missing."""
+"""The longest explanation that a decision carries. Of a larger tree inner branches go first, then what is met."""
 MAX_NAMES: Final = 12
 _HUNDREDTHS: Final = WHOLE // 100
 

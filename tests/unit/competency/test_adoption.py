@@ -268,7 +268,7 @@ def deep(levels: int) -> Criterion:
 )
 def test_a_rule_that_makes_no_sense_is_told_apart(criterion: Criterion, fault: str) -> None:
     [told] = catalogue_faults(catalogue({"a": criterion}))
-    assert told.startswith("achievement a: ")
+    assert told.startswith("achievement 'a': ")
     assert fault in told
 
 
@@ -279,8 +279,19 @@ def test_a_sound_catalogue_has_no_fault() -> None:
 def test_every_fault_is_told_at_once() -> None:
     broken = catalogue(
         {"a b": HARD},
-        [*(Assessment(id="quiz", name="Quiz", providers=("nobody",), accepted_late_days=-1) for _ in range(2)), ""],
+        [
+            *(Assessment(id="quiz", name="Quiz", providers=("nobody",), accepted_late_days=-1) for _ in range(2)),
+            "",
+            "a\u202eb",
+        ],
     )
     faults = catalogue_faults(broken)
-    for fault in ("'a b' cannot stand", "'quiz' stands 2 times", "no provider 'nobody'", "late_days", "1 to 200"):
+    for fault in (
+        "'a b' cannot stand",
+        "'quiz' stands 2 times",
+        "no provider 'nobody'",
+        "late_days",
+        "1 to 200",
+        "U+202E",
+    ):
         assert any(fault in told for told in faults), fault
