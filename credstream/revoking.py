@@ -59,7 +59,7 @@ def request_revocation(
     record_key = learner_key(issued.programme, issued.learner_ref)
     lane = lane_of(record_key, installation.kafka.lanes)
     start = ends(installation, [DECIDED])[DECIDED.name, lane]
-    sent = [
+    sent: list[tuple[str, str | bytes | None]] = [
         *headers(request, source=f"/staff/{member}", event_id=request.request_id),
         (HEADER, sign_detached(value, key, member)),
     ]

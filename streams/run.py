@@ -61,7 +61,8 @@ def log_json_lines() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    logging.getLogger("kafka").setLevel(logging.WARNING)
+    for chatty in ("kafka", "aiokafka", "faust", "mode", "httpx"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def serve_metrics() -> str:

@@ -89,10 +89,11 @@ def create_app(installation: Installation) -> Litestar:
             title="credstream",
             version="1",
             description="Completions in, signed Open Badges 3.0 credentials out.",
-            path="/",
+            path="/openapi",
             render_plugins=[JsonRenderPlugin(path="/openapi.json")],
         ),
         on_shutdown=[close],
+        logging_config=None,
     )
 
 

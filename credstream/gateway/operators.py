@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from litestar import Controller, Response, get
+from litestar import Controller, Request, Response, get
 from litestar.response import Template
 
 from credstream.gateway.flow import Flow
@@ -39,6 +39,11 @@ class Operators(Controller):
     def flow(self, flow: Flow) -> Response[Any]:
         """Return counts, lags and the newest of everything; no learner is in it."""
         return Response(flow.now(), headers={"Cache-Control": "no-store"})
+
+    @get("/openapi.json", sync_to_thread=False, include_in_schema=False)
+    def openapi(self, request: Request[Any, Any, Any]) -> Response[Any]:
+        """Return the OpenAPI document."""
+        return Response(request.app.openapi_schema.to_schema())
 
     @get("/livez", sync_to_thread=False, summary="Whether the process lives")
     def livez(self) -> dict[str, str]:

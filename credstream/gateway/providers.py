@@ -27,6 +27,7 @@ from streams.topics import ends
 _MAX_LINES: Final = 10_000
 _NDJSON: Final = "application/x-ndjson"
 _RETRY_S: Final = "2"
+_TRACEPARENT_CHARS: Final = 55  # W3C Trace Context §3.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ class Providers(Controller):
         inbox: InboxWriter,
         records: Records,
         installation: Installation,
-        dry_run: Annotated[bool, Parameter(description="Validate only; nothing is sent on.")] = False,
+        dry_run: Annotated[bool, Parameter(description="Validate only; nothing is sent on.")] = False,  # noqa: FBT002
     ) -> Response[Answer]:
         """Take completions in."""
         sender = sender_of(request, keys)
@@ -209,7 +210,7 @@ async def _lines(request: Request[Any, Any, Any]) -> Sequence[bytes]:
 
 def _trace(request: Request[Any, Any, Any]) -> bytes | None:
     found = request.headers.get("traceparent")
-    return found.encode() if found and len(found) == 55 and found.isascii() else None  # noqa: PLR2004  W3C Trace Context
+    return found.encode() if found and len(found) == _TRACEPARENT_CHARS and found.isascii() else None
 
 
 def _line_answer(event: AssessmentCompleted | Refused, catalogue: Catalogue | None) -> LineAnswer:

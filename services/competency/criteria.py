@@ -148,7 +148,10 @@ def _weighted_since(criterion: Weighted, evidence: Evidence) -> Micros | None:
         before = best.get(standing.assessment)
         if before is None or _is_better(standing, before):
             best[standing.assessment] = standing
-            mean.replace(weights[standing.assessment], before, standing)
+            weight = weights[standing.assessment]
+            mean.add(weight, standing)
+            if before is not None:
+                mean.add(-weight, before)
             if mean.is_reached():
                 return instant
     return None
@@ -162,7 +165,7 @@ def _weighted(criterion: Weighted, evidence: Evidence, used: dict[str, Standing]
         parts.append((part.assessment, part.weight, None if best is None else _share(best[2])))
         if best is not None:
             used[best[1]] = best[2]
-            mean.replace(part.weight, None, best[2])
+            mean.add(part.weight, best[2])
     return Node(
         kind="weighted",
         met=mean.is_reached(),
@@ -181,10 +184,9 @@ class _Mean:
         self._weight = sum(part.weight for part in criterion.parts)
         self._sums: dict[int, int] = {}
 
-    def replace(self, weight: int, before: Standing | None, after: Standing) -> None:
-        for standing, sign in ((before, -1), (after, 1)):
-            if standing is not None and standing.score is not None and standing.score_max is not None:
-                self._sums[standing.score_max] = self._sums.get(standing.score_max, 0) + sign * weight * standing.score
+    def add(self, weight: int, standing: Standing) -> None:
+        maximum = standing.score_max or 1
+        self._sums[maximum] = self._sums.get(maximum, 0) + weight * (standing.score or 0)
 
     def is_reached(self) -> bool:
         over, under = self._fraction()

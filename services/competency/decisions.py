@@ -106,9 +106,6 @@ def decide_status(draft: Draft, book: Rulebook, progress: Progress, request: Sta
         draft,
         book,
         programme=request.programme,
-        provider=None,
-        result_id=None,
-        correlation=None,
         disposition=disposition,
         body=DecisionBody(outcomes=outcomes, detail=detail or None),
     )
@@ -126,11 +123,11 @@ def _decided(
     book: Rulebook,
     *,
     programme: str,
-    provider: str | None,
-    result_id: str | None,
-    correlation: str | None,
     disposition: Disposition,
     body: DecisionBody,
+    provider: str | None = None,
+    result_id: str | None = None,
+    correlation: str | None = None,
 ) -> CompetencyDecided:
     return CompetencyDecided(
         decision_no=draft.decision_no,
