@@ -131,7 +131,7 @@ class CompetencyStage:
         )
         draft = Draft(lane, completed.programme, self._naming, cause)
         decision = decide_completion(draft, book, learners.decoded(kept), completed, body)
-        return self._learner_step(record, key, kept, decision)
+        return self._learner_step(record, key, kept, decision, adds=True)
 
     def _requested(
         self, lane: Ledger, state: Mapping[bytes, bytes], record: Record, request: StatusRequested
@@ -207,11 +207,15 @@ class CompetencyStage:
             self._rulebooks[lane.lane, programme] = numbers.adoptions, book
         return book
 
-    def _learner_step(self, record: Record, key: bytes, kept: bytes | None, decision: Decision) -> Step[Ledger]:
+    def _learner_step(
+        self, record: Record, key: bytes, kept: bytes | None, decision: Decision, *, adds: bool = False
+    ) -> Step[Ledger]:
         outputs = self._outputs(record, key, decision)
         if decision.progress is None or (kept is None and decision.progress is learners.NOTHING):
             return Step(decision.ledger, outputs)
-        after = learners.encoded(decision.progress, kept)
+        after = learners.encoded(decision.progress)
+        if adds:
+            learners.check_room(decision.progress, after, kept)
         return Step(decision.ledger, outputs, {} if after == kept else {key: after})
 
     def _outputs(self, record: Record, key: bytes, decision: Decision) -> list[Output]:

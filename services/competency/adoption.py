@@ -78,7 +78,7 @@ def decide_adoption(
         else:
             disposition, adoption = Disposition.ADOPTED, candidate
             if not before:
-                draft.open_list(book)
+                draft.open_list(book.in_force(draft.clock))
     decided = CompetencyDecided(
         decision_no=draft.decision_no,
         lane=draft.lane,

@@ -26,7 +26,7 @@ class Judged(Struct, frozen=True):
         """Return the reasons, and the results that counted, by their keys."""
         used: dict[str, Standing] = {}
         seen = evidence if self.since is None else evidence.until(self.since, self.version.assessments)
-        return explained(self.version.achievement.rule.requires, seen, used), used
+        return explained(self.version.rule.requires, seen, used), used
 
 
 def judged(versions: Sequence[Version], evidence: Evidence) -> Judged:
@@ -40,21 +40,21 @@ def judged(versions: Sequence[Version], evidence: Evidence) -> Judged:
     if (
         len(versions) == 1 and version.start == BEGINNING and not version.retired
     ):  # one version for all time: both say the same
-        return Judged(met_since(version.achievement.rule.requires, evidence), version)
+        return Judged(met_since(version.rule.requires, evidence), version)
     last = next((v for v in reversed(versions) if not v.retired), version)
     unbroken: Micros | None = None
     for at, version in enumerate(versions):
         end = versions[at + 1].start if at + 1 < len(versions) else None
         if version.retired or not (moments := _moments(version, evidence, end)):
             continue
-        met = met_since(version.achievement.rule.requires, evidence)
+        met = met_since(version.rule.requires, evidence)
         holding = None if met is None else next((moment for moment in moments if moment >= met), None)
-        if holding is not None and version.achievement.rule.attained == "first":
+        if holding is not None and version.rule.attained == "first":
             return Judged(holding, version)
         if unbroken is None or holding != moments[0]:
             unbroken = holding
         last = version
-    return Judged(unbroken if last.achievement.rule.attained == "standing" else None, last)
+    return Judged(unbroken if last.rule.attained == "standing" else None, last)
 
 
 def _moments(version: Version, evidence: Evidence, end: Micros | None) -> list[Micros]:

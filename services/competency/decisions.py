@@ -33,7 +33,7 @@ from services.competency.criteria import Evidence, evidence_of
 from services.competency.ledger import Draft, Ledger
 from services.competency.progress import Award, AwardState, Progress, Standing, held, named, observe
 from services.competency.reasons import explanation
-from services.competency.rulebook import DAY, Rulebook, Version
+from services.competency.rulebook import DAY, Offer, Rulebook, Version
 
 
 class Decision(Struct, frozen=True, kw_only=True):
@@ -96,7 +96,7 @@ def decide_status(draft: Draft, book: Rulebook, progress: Progress, request: Sta
         else:
             disposition = Disposition.APPLIED
             if award.state is AwardState.HELD:
-                draft.revoke(book, award, request.reason, urgent=request.urgent)
+                draft.revoke(book.in_force(draft.clock), award, request.reason, urgent=request.urgent)
             else:
                 detail = "revoked already, by its rule; now it stays so"
             closed = msgspec.structs.replace(award, state=AwardState.REVOKED_BY_STAFF)
@@ -139,7 +139,7 @@ def _decided(
         event_id=draft.cause.event_id,
         result_id=result_id,
         disposition=disposition,
-        catalogue_digest=book.digest,
+        catalogue_digest=book.newest.digest,
         decided_at=draft.clock,
         correlation=correlation,
         body=body,
@@ -164,21 +164,20 @@ def _reassess(
     """Judge these achievements, which come blocks first, so that what is built with a block sees what became of it.
 
     ``lost`` are blocks that fell away for a reason of their own. If a correction changes a result that a credential shows but not
-    that the achievement is attained, the credential stays as it is: its claim names the revision that it shows.
+    that the achievement is attained, the credential stays as it is: its claim names the revision that it shows. What the catalogue
+    in force does not offer any more is granted to nobody; who holds it keeps it as long as the evidence stands.
     """
     if not achievements:
         return progress, ()
-    holding = held(progress.awards)
+    offer, holding = book.in_force(draft.clock), held(progress.awards)
     evidence = evidence_of(progress.results, holding)  # sees `holding` change as blocks are judged
     awards = dict(progress.awards)
     outcomes: list[Outcome] = []
     for name in achievements:
         versions, award = book.rules[name], awards.get(name)
-        found = judged(versions, evidence)
-        newest = versions[-1]
-        if award is None and found.since is None and newest.retired and newest.start <= draft.clock:
-            continue  # it can no longer be earned, so there is nothing to say
-        outcome, after = _outcome(draft, book, evidence, found, award, lost)
+        if name not in offer.achievements and (award is None or award.state is AwardState.REVOKED_BY_RULE):
+            continue  # it cannot be earned any more, so there is nothing to say
+        outcome, after = _outcome(draft, offer, evidence, judged(versions, evidence), award, lost)
         outcomes.append(outcome)
         if after is None:
             continue
@@ -191,7 +190,7 @@ def _reassess(
 
 
 def _outcome(
-    draft: Draft, book: Rulebook, evidence: Evidence, found: Judged, award: Award | None, lost: set[str]
+    draft: Draft, offer: Offer, evidence: Evidence, found: Judged, award: Award | None, lost: set[str]
 ) -> tuple[Outcome, Award | None]:
     """Return what became of one achievement, and its award after that."""
     version = found.version
@@ -201,15 +200,15 @@ def _outcome(
     if verdict is Verdict.GRANTED and found.since is not None:
         results = tuple(_claimed(key, used[key]) for key in sorted(used, key=lambda k: (used[k].completed_at, k)))
         number = 1 if award is None else award.number + 1
-        award = draft.claim(book, version, number, found.since, version.rule_digest, results)
+        award = draft.claim(offer, version, number, found.since, results)
     elif verdict is Verdict.ALREADY_HELD and found.since is not None and award is not None:
         if award.attained_at != found.since:
             award = msgspec.structs.replace(award, attained_at=found.since)
     elif verdict is Verdict.REGRESSED and award is not None:
-        draft.revoke(book, award, _reason(version, lost))
+        draft.revoke(offer, award, _reason(version, lost))
         award = msgspec.structs.replace(award, state=AwardState.REVOKED_BY_RULE)
     outcome = Outcome(
-        achievement=version.achievement.id,
+        achievement=version.achievement,
         verdict=verdict,
         rule_digest=version.rule_digest,
         award=None if award is None else award.number,

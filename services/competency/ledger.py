@@ -30,7 +30,7 @@ from schemas.ids import (
     subject_id,
 )
 from services.competency.progress import Award
-from services.competency.rulebook import DAY, Adoption, Rulebook, Version
+from services.competency.rulebook import DAY, Adoption, Offer, Version
 
 FORM: Final = "ob3-rdfc-1"
 """How credentials are signed now: the template's name, pinned by each claim so that a replay makes the same bytes."""
@@ -125,20 +125,20 @@ class Draft:
 
     def claim(
         self,
-        book: Rulebook,
+        offer: Offer,
         version: Version,
         number: int,
         attained_at: Micros,
-        rule: str,
         results: tuple[ClaimedResult, ...],
     ) -> Award:
         """Claim an achievement and return its award: numbered, with its credential's id and place in a status list.
 
-        The key is the one in force now; words and rule are those of the catalogue by which it was attained.
+        Words and key are those in force now; the rule is the version by which it was attained.
         """
-        achievement, naming, learner = version.achievement, self._naming, self.cause.learner_ref
+        achievement, naming = offer.achievements[version.achievement], self._naming
+        learner = self.cause.learner_ref
         credential = credential_uuid(naming.credential_secret, self._programme, learner, achievement.id, number, _FIRST)
-        url, index = self._place(book, self._next_claim)
+        url, index = self._place(offer, self._next_claim)
         award = Award(number, _FIRST, credential, self._next_claim, attained_at)
         self.claims.append(
             CredentialClaimed(
@@ -150,9 +150,9 @@ class Draft:
                 award=number,
                 edition=_FIRST,
                 credential_id=credential,
-                catalogue_digest=version.catalogue_digest,
-                rule_digest=rule,
-                key_id=book.catalogue.key_in_force("credentials", self.clock).id,
+                catalogue_digest=offer.digest,
+                rule_digest=version.rule_digest,
+                key_id=offer.catalogue.key_in_force("credentials", self.clock).id,
                 form=FORM,
                 status_list=url,
                 status_index=index,
@@ -167,12 +167,12 @@ class Draft:
         )
         self._next_claim += 1
         if self._next_claim % LIST_LENGTH == LIST_LENGTH // 2:  # the next list is published before it is needed
-            self.open_list(book)
+            self.open_list(offer)
         return award
 
-    def revoke(self, book: Rulebook, award: Award, reason: StatusReason, *, urgent: bool = False) -> None:
+    def revoke(self, offer: Offer, award: Award, reason: StatusReason, *, urgent: bool = False) -> None:
         """Revoke an award's credential. A revocation is final."""
-        url, index = self._place(book, award.claim_no)
+        url, index = self._place(offer, award.claim_no)
         self.statuses.append(
             StatusDecided(
                 decision_no=self._next_in_list(award.claim_no // LIST_LENGTH),
@@ -190,16 +190,16 @@ class Draft:
             )
         )
 
-    def open_list(self, book: Rulebook) -> None:
+    def open_list(self, offer: Offer) -> None:
         """Open the lane's next status list of this programme."""
-        number, catalogue = len(self._lists), book.catalogue
+        number, catalogue = len(self._lists), offer.catalogue
         self._lists = (*self._lists, 0)
         self.statuses.append(
             StatusListOpened(
                 decision_no=self._next_in_list(number),
                 lane=self.lane,
                 programme=self._programme,
-                status_list=self._list_url(book, number),
+                status_list=self._list_url(offer, number),
                 list_number=number,
                 issuer=issuer_did(catalogue.base_url, self._programme),
                 key_id=catalogue.key_in_force("status", self.clock).id,
@@ -214,13 +214,13 @@ class Draft:
                 self._naming.credential_secret, self._programme, self.cause.learner_ref, achievement, number, _FIRST
             )
 
-    def _place(self, book: Rulebook, claim_no: int) -> tuple[str, int]:
+    def _place(self, offer: Offer, claim_no: int) -> tuple[str, int]:
         naming = self._naming
         place = status_place(naming.status_secret, self._programme, naming.epoch, self.lane, claim_no)
-        return self._list_url(book, place.list_number), place.index
+        return self._list_url(offer, place.list_number), place.index
 
-    def _list_url(self, book: Rulebook, number: int) -> str:
-        return status_list_url(book.catalogue.base_url, self._programme, self._naming.epoch, self.lane, number)
+    def _list_url(self, offer: Offer, number: int) -> str:
+        return status_list_url(offer.catalogue.base_url, self._programme, self._naming.epoch, self.lane, number)
 
     def _next_in_list(self, number: int) -> int:
         decision_no = self._lists[number]

@@ -103,20 +103,24 @@ def decoded(kept: bytes | None) -> Progress:
         raise IntegrityError(f"progress cannot be read: {error}") from error
 
 
-def encoded(progress: Progress, before: bytes | None) -> bytes:
-    """Return what to keep.
+def encoded(progress: Progress) -> bytes:
+    """Return what to keep."""
+    return _VERSION + _ENCODER.encode(progress)
+
+
+def check_room(progress: Progress, after: bytes, before: bytes | None) -> None:
+    """Let a completion add to a learner only while there is room. What takes away is let through always.
 
     Raises:
-        MalformedError: The learner has more results or bytes than are kept, and this would add to them.
+        MalformedError: The learner would have more results or bytes than are kept.
     """
-    kept = _VERSION + _ENCODER.encode(progress)
-    grown = before is None or len(kept) > len(before)
-    if grown and (len(kept) > MAX_BYTES or len(progress.results) > MAX_RESULTS):
+    if (before is None or len(after) > len(before)) and (
+        len(after) > MAX_BYTES or len(progress.results) + len(progress.awaiting) > MAX_RESULTS
+    ):
         raise MalformedError(
             QuarantineReason.LEARNER_FULL,
-            f"{len(progress.results)} results and {len(kept)} bytes; at most {MAX_RESULTS} and {MAX_BYTES} are kept",
+            f"{len(progress.results)} results and {len(after)} bytes; at most {MAX_RESULTS} and {MAX_BYTES} are kept",
         )
-    return kept
 
 
 def result_key(provider: str, result_id: str) -> str:

@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from schemas.catalogue import Achievement, Catalogue, achievements_in, assessments_in, canonical
+from schemas.catalogue import Achievement, Catalogue, Rule, achievements_in, assessments_in, canonical
 from schemas.events import Micros
 from schemas.ids import content_digest
 
@@ -41,23 +41,33 @@ class Adoption(Struct, frozen=True, array_like=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
-    """A rule as it was in force from `start` on. `catalogue_digest` names the latest catalogue that states it in these words."""
+    """A rule as it was in force from `start` on."""
 
     start: Micros
-    achievement: Achievement
+    achievement: str
+    rule: Rule
     rule_digest: str
-    catalogue_digest: str
     retired: bool = False  # from `start` on nothing is looked at, so what is held stays held
 
     @cached_property
     def assessments(self) -> frozenset[str]:
         """Return every assessment that it looks at."""
-        return frozenset(assessments_in(self.achievement.rule.requires))
+        return frozenset(assessments_in(self.rule.requires))
 
     @cached_property
     def blocks(self) -> frozenset[str]:
         """Return every achievement that it builds on."""
-        return frozenset(achievements_in(self.achievement.rule.requires))
+        return frozenset(achievements_in(self.rule.requires))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A catalogue from when it is in force: what may be granted then, in which words, signed with which keys."""
+
+    start: Micros
+    digest: str
+    catalogue: Catalogue
+    achievements: Mapping[str, Achievement]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,20 +80,28 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rulebook:
-    """What is in force for a programme in one lane.
+    """What a lane has adopted of a programme. Who may attest for what is as the catalogue adopted last says, at once.
 
-    `rules` holds each achievement's versions, oldest first; building blocks stand before what is built with them. `looking` gives
-    for an assessment, `building` for an achievement, everything whose rule may be met by it, directly or through blocks, in that
-    order.
+    `offers` are its catalogues in the order of adoption. `rules` holds each achievement's versions, oldest first; building blocks
+    stand before what is built with them. `looking` gives for an assessment, `building` for an achievement, everything whose rule
+    may be met by it, directly or through blocks, in that order.
     """
 
-    catalogue: Catalogue
-    digest: str
+    offers: tuple[Offer, ...]
     providers: frozenset[str]
     assessments: Mapping[str, Accepted]
     rules: Mapping[str, tuple[Version, ...]]
     looking: Mapping[str, tuple[str, ...]]
     building: Mapping[str, tuple[str, ...]]
+
+    @property
+    def newest(self) -> Offer:
+        """Return the catalogue adopted last, in force yet or not."""
+        return self.offers[-1]
+
+    def in_force(self, now: Micros) -> Offer:
+        """Return the catalogue adopted last among those in force; what it does not offer is granted to nobody any more."""
+        return next((offer for offer in reversed(self.offers) if offer.start <= now), self.offers[0])
 
     def looking_at(self, assessments: Sequence[str]) -> tuple[str, ...]:
         """Return the achievements that any of these assessments may touch, blocks first."""
@@ -120,10 +138,14 @@ def rulebook(adopted: Sequence[tuple[Adoption, Catalogue]]) -> Rulebook:
             for assessment in version.assessments:
                 looking.setdefault(assessment, set()).update(above)
     place = {name: at for at, name in enumerate(order)}
-    last, catalogue = adopted[-1]
+    _, catalogue = adopted[-1]
     return Rulebook(
-        catalogue=catalogue,
-        digest=last.digest,
+        offers=tuple(
+            Offer(
+                start=a.changes_from, digest=a.digest, catalogue=c, achievements={one.id: one for one in c.achievements}
+            )
+            for a, c in adopted
+        ),
         providers=frozenset(provider.id for provider in catalogue.providers),
         assessments={
             a.id: Accepted(providers=frozenset(a.providers), late_after_days=a.accepted_late_days)
@@ -142,9 +164,9 @@ def _amended(history: tuple[Version, ...], achievement: Achievement, adoption: A
     """
     version = Version(
         start=adoption.changes_from if history else adoption.first_rules_from,
-        achievement=achievement,
+        achievement=achievement.id,
+        rule=achievement.rule,
         rule_digest=content_digest(canonical(achievement.rule)),
-        catalogue_digest=adoption.digest,
     )
     if history and not history[-1].retired and history[-1].rule_digest == version.rule_digest:
         unchanged = replace(version, start=min(version.start, history[-1].start))

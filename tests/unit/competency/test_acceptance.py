@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import msgspec
@@ -21,8 +22,9 @@ from support.competency import (
 from schemas import codec
 from schemas.catalogue import Assessment, Result
 from schemas.errors import MalformedError, QuarantineReason
-from schemas.events import POINT, AssessmentCompleted, Disposition, ResultKind
+from schemas.events import POINT, AssessmentCompleted, CompletionBody, Disposition, ResultKind
 from schemas.ids import learner_key
+from services.competency.progress import Progress, Standing, check_room, observe
 
 RULES = {"passed": Result(assessment="quiz", at_least=700_000)}
 ASSESSMENTS = ("quiz", Assessment(id="lab", name="Lab", providers=("employer",), accepted_late_days=90))
@@ -136,6 +138,48 @@ def test_a_learner_is_full_at_some_point_and_can_still_be_corrected(lane: Compet
     assert len(lane.state[learner_key(PROGRAMME, LEARNER)]) <= 256 * 1024
     retracted = lane.send(completion("r-0000", kind=ResultKind.RETRACTED, revision=1))
     assert retracted.disposition is Disposition.RECORDED
+
+
+def test_staff_can_always_revoke_and_a_provider_always_retract_however_full_a_learner_is(lane: CompetencyLane) -> None:
+    def size() -> int:
+        return len(lane.state[learner_key(PROGRAMME, LEARNER)])
+
+    url, cost, sent = "https://college.example/" + "e" * 1_900, 0, 0
+    lane.send(completion("r-last", evidence_url=url))
+    while size() + 2 * cost <= 256 * 1024:
+        before = size()
+        lane.send(completion(f"r-{sent:04d}", evidence_url=url))
+        cost, sent = size() - before, sent + 1
+    for left in ((256 * 1024 - size()) // 2, 0):  # the last two fill it to the byte
+        more = 256 * 1024 - size() - left - cost
+        lane.send(completion(f"r-{sent:04d}", evidence_url=url[:more] if more < 0 else url))
+        sent += 1
+    assert size() == 256 * 1024
+    assert lane.revoke(lane.claims[0].credential_id).disposition is Disposition.APPLIED
+    assert size() > 256 * 1024
+    assert lane.refused(completion("r-more")) is QuarantineReason.LEARNER_FULL
+    retracted = completion("r-last", kind=ResultKind.RETRACTED, revision=1, event_id="e" * 200)
+    assert lane.send(retracted).disposition is Disposition.RECORDED
+
+
+def test_a_learner_has_ten_thousand_results_at_most() -> None:
+    one = Standing(0, b"12345678", False, "a", 0)  # noqa: FBT003
+    full = Progress({str(n): one for n in range(10_000)}, {}, b"", {})
+    check_room(full, b"1", None)
+    over = Progress({**full.results, "more": one}, {}, b"", {})
+    check_room(over, b"1", b"12")
+    with pytest.raises(MalformedError, match="learner_full"):
+        check_room(over, b"12", b"1")
+
+
+def test_bytes_of_other_events_are_not_taken_for_an_event() -> None:
+    event = hashlib.sha256(b"college\0r-1/0").digest()[:12]
+    elsewhere = Progress({}, {}, b"1234" + event + b"5678", {})
+    made = completion()
+    assert isinstance(made.body, CompletionBody)
+    seen = observe(elsewhere, made, made.body, late=False)
+    assert seen.disposition is Disposition.RECORDED
+    assert observe(seen.progress, made, made.body, late=False).disposition is Disposition.KNOWN
 
 
 def late(days: int, **fields: Any) -> AssessmentCompleted:

@@ -198,6 +198,25 @@ def test_a_stricter_rule_takes_nothing_back_and_a_looser_one_gives_nothing_for_t
     assert lane.holds() == {"loosened", "tightened"}
 
 
+def test_a_catalogue_planned_for_later_is_granted_from_and_signed_with_only_then() -> None:
+    lane, planned_at = CompetencyLane(), EPOCH_START + 400 * DAY
+    first, second = catalogue({"a": EASY, "b": HARD}), catalogue({"a": EASY}, version="2")
+    key = Key(id="credentials-2", purpose="credentials", public_key_multibase="z6Mk3", active_from=0)
+    second = msgspec.structs.replace(second, keys=(key, second.keys[1]))
+    lane.adopt(first)
+    lane.adopt(second, effective_from=planned_at)
+    assert outcomes(lane.send(completion(score=90))).keys() == {"a", "b"}
+    lane.now = planned_at
+    after = lane.send(completion(score=90, learner_ref="ab" * 16, received_at=lane.now))
+    assert outcomes(after).keys() == {"a"}
+    signed = [(claim.achievement, claim.catalogue_digest, claim.key_id) for claim in lane.claims]
+    assert signed == [
+        ("a", pack(first)[0], "credentials-1"),
+        ("b", pack(first)[0], "credentials-1"),
+        ("a", pack(second)[0], "credentials-2"),
+    ]
+
+
 def test_a_rule_planned_for_later_may_be_taken_into_force_sooner() -> None:
     lane = CompetencyLane()
     lane.now = EPOCH_START
@@ -220,21 +239,22 @@ def test_a_standing_rule_is_judged_at_the_end_of_the_evidence() -> None:
     assert outcomes(new)["a"].verdict is Verdict.REGRESSED
 
 
-def test_a_retired_rule_grants_nothing_for_later_evidence_and_keeps_what_is_held() -> None:
+def test_a_retired_achievement_is_granted_to_nobody_and_kept_while_its_evidence_stands() -> None:
     lane = CompetencyLane()
     lane.now = EPOCH_START
     lane.adopt(catalogue({"a": EASY, "b": Result(assessment="lab")}))
     lane.send(completion("r-1", received_at=lane.now))
     lane.now = EPOCH_START + 10 * DAY
     lane.adopt(catalogue({"b": Result(assessment="lab")}))
-    nothing = lane.send(completion("r-1", at=10 * DAY, learner_ref="ab" * 16, received_at=lane.now))
-    assert outcomes(nothing) == {}
+    for number, at in enumerate((0, 10)):  # late or not
+        came = lane.send(completion(f"r-{number}", at=at * DAY, learner_ref="ab" * 16, received_at=lane.now))
+        assert outcomes(came) == {}
     kept = lane.send(completion("r-2", at=10 * DAY, received_at=lane.now))
     assert outcomes(kept)["a"].verdict is Verdict.ALREADY_HELD
     assert lane.holds() == {"a"}
-    late = lane.send(completion("r-1", at=DAY, learner_ref="cd" * 16, received_at=lane.now))
-    assert outcomes(late)["a"].verdict is Verdict.GRANTED
-    assert lane.claims[-1].catalogue_digest == lane.claims[0].catalogue_digest
+    corrected = lane.send(completion("r-1", score=10, revision=1), completion("r-1", score=90, revision=2))
+    assert outcomes(corrected) == {}
+    assert lane.holds() == set()
 
 
 def deep(levels: int) -> Criterion:

@@ -59,6 +59,13 @@ def test_what_counted_is_named_in_the_reasons_and_as_evidence() -> None:
     ]
 
 
+def test_what_came_after_the_attainment_is_no_reason_for_it() -> None:
+    lane = CompetencyLane()
+    lane.adopt(catalogue({"a": Weighted(parts=(Weight(assessment="quiz", weight=1),), at_least=500_000)}))
+    outcome = outcomes(lane.send(completion("r-2", at=2, score=90), completion("r-1", at=1, score=60)))["a"]
+    assert [e.result_id for e in outcome.evidence] == ["r-1"]
+
+
 def test_a_correction_is_cited_by_its_revision() -> None:
     lane = CompetencyLane()
     lane.adopt(catalogue({"a": Result(assessment="quiz", at_least=700_000)}))
