@@ -39,7 +39,7 @@ def why(
         write_json([msgspec.to_builtins(e) for e in found])
     else:
         for explained in found:
-            out.print(_tree(explained))
+            out.print(explained_tree(explained))
         if not found:
             out.print(f"nothing was decided about this learner{f' and {achievement}' if achievement else ''}")
     return Exit.DONE if found and found[-1].holds else Exit.NO
@@ -53,7 +53,8 @@ def _programme(known: Any, wanted: str | None) -> str:
     raise RefusedError(f"say which programme, with --programme; known here: {', '.join(sorted(known)) or 'none'}")
 
 
-def _tree(explained: Explained) -> Tree:
+def explained_tree(explained: Explained) -> Tree:
+    """Return one decision about one achievement as a tree."""
     when = datetime.fromtimestamp(explained.decided_at / 1_000_000, UTC)
     verdict = explained.verdict.replace("_", " ")
     tree = Tree(

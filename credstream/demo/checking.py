@@ -1,0 +1,157 @@
+"""The demonstration's check of itself: every question has an answer that was computed another way."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from openbadgeslib.ob3.ldp import OB3LdpVerifier
+from openbadgeslib.ob3.verifier import OB3VerificationError
+
+from credstream.documents import documents
+from credstream.reading import committed
+from schemas.codec import decode
+from schemas.events import (
+    CompetencyDecided,
+    CredentialIssued,
+    CredentialStatus,
+    CredentialStatusChanged,
+    RecordQuarantined,
+    Verdict,
+)
+from schemas.ids import issuer_did
+from schemas.topology import DECIDED, ISSUED, QUARANTINED, STATUS_CHANGED
+from services.signing.verifying import Verifier
+from streams.settings import Installation
+
+SAMPLE: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One question, what was found, and whether it is as it should be."""
+
+    question: str
+    found: str
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the pipe has published."""
+
+    issued: Sequence[CredentialIssued]
+    revoked: frozenset[str]
+    quarantined: Mapping[str, int]
+    decided: int
+
+    @property
+    def held(self) -> set[tuple[str, str]]:
+        """Who holds what: learner_ref and achievement of every credential that is not revoked."""
+        return {(c.learner_ref, c.achievement) for c in self.issued if c.credential_id not in self.revoked}
+
+
+def outcome(installation: Installation) -> Outcome:
+    """Read what the pipe has published, from the topics themselves.
+
+    Raises:
+        UnavailableError: Kafka does not answer.
+    """
+    servers = installation.bootstrap_servers
+    changes = (decode(record.value, CredentialStatusChanged) for record in committed(servers, STATUS_CHANGED))
+    revoked = frozenset(change.credential_id for change in changes if change.status is CredentialStatus.REVOKED)
+    issued = [decode(record.value, CredentialIssued) for record in committed(servers, ISSUED)]
+    aside = (
+        decode(r.value, RecordQuarantined, max_bytes=QUARANTINED.max_bytes) for r in committed(servers, QUARANTINED)
+    )
+    decided = sum(1 for _ in committed(servers, DECIDED))
+    return Outcome(issued, revoked, Counter(record.reason for record in aside), decided)
+
+
+def check_holdings(found: Outcome, expected: set[tuple[str, str]], how: str) -> list[Check]:
+    """Compare who holds what with an independent computation, learner by learner."""
+    lost, extra = expected - found.held, found.held - expected
+    twice = [
+        key
+        for key, n in Counter((c.learner_ref, c.achievement, c.award, c.edition) for c in found.issued).items()
+        if n > 1
+    ]
+    ids = {c.credential_id for c in found.issued}
+    places = {(c.status_list, c.status_index) for c in found.issued}
+    return [
+        Check(
+            f"achievements held, against {how}",
+            f"{len(found.held):,} held, {len(expected):,} expected; {len(lost)} lost, {len(extra)} extra",
+            not lost and not extra,
+        ),
+        Check(
+            "credentials issued twice",
+            f"{len(twice)} of {len(found.issued):,}",
+            not twice and len(ids) == len(found.issued),
+        ),
+        Check("status list places shared", f"{len(found.issued) - len(places)}", len(places) == len(found.issued)),
+    ]
+
+
+def check_signatures(
+    installation: Installation, found: Outcome, programme: str, advance: Callable[[int], None], seed: int
+) -> list[Check]:
+    """Verify every credential with our verifier, and some drawn at random with an independent library."""
+    known = documents(installation)
+    verifier = Verifier(known, now=datetime.now(UTC))
+    wrong: Counter[str] = Counter()
+    for credential in found.issued:
+        verdict = verifier.verify(credential.credential)
+        failed = {step.name for step in verdict.steps if step.outcome != "pass"}
+        if failed != ({"status"} if credential.credential_id in found.revoked else set()):
+            wrong[", ".join(sorted(failed)) or "a revocation is not seen"] += 1
+        advance(1)
+    sample = random.Random(seed).sample(list(found.issued), min(SAMPLE, len(found.issued)))  # noqa: S311
+    refused = [error for c in sample if (error := _refused_elsewhere(c.credential, installation, programme, known))]
+    changed = found.issued[0].credential.replace(b'"validFrom":"20', b'"validFrom":"21', 1) if found.issued else b""
+    tampered = verifier.verify(changed).overall == "invalid" and _refused_elsewhere(
+        changed, installation, programme, known
+    )
+    return [
+        Check("verified by our verifier", f"{len(found.issued) - wrong.total():,} of {len(found.issued):,}", not wrong),
+        Check(
+            "verified by openbadgeslib, drawn at random",
+            f"{len(sample) - len(refused)} of {len(sample)}" + (f": {refused[0]}" if refused else ""),
+            not refused,
+        ),
+        Check("one changed in one byte", "refused by both" if tampered else "NOT refused", bool(tampered)),
+    ]
+
+
+def _refused_elsewhere(
+    credential: bytes, installation: Installation, programme: str, known: Mapping[str, bytes]
+) -> str | None:
+    """Return why openbadgeslib refuses a credential, or None. It resolves the issuer's did:web document itself."""
+    verifier = OB3LdpVerifier.for_issuer_did(issuer_did(installation.base_url, programme))
+    try:
+        verifier.verify(credential, download=lambda url, *_args, **_more: known[url])
+    except OB3VerificationError as error:
+        return str(error)
+    return None
+
+
+def check_set_aside(found: Outcome, expected: Mapping[str, int]) -> Check:
+    """Compare what was quarantined, by reason."""
+    shown = ", ".join(f"{reason} {count}" for reason, count in sorted(found.quarantined.items())) or "none"
+    return Check("set aside, by reason", shown, dict(found.quarantined) == dict(expected))
+
+
+def someone_not_yet(installation: Installation) -> tuple[str, str] | None:
+    """Return a learner_ref and an achievement that this learner has not attained, with something towards it."""
+    last: dict[tuple[str, str], tuple[Verdict, int]] = {}
+    for record in committed(installation.bootstrap_servers, DECIDED):
+        decided: Any = decode(record.value, CompetencyDecided)
+        if decided.learner_ref and not isinstance(decided.body, bytes):
+            for o in decided.body.outcomes:
+                last[decided.learner_ref, o.achievement] = (o.verdict, o.explanation.count('"met":true'))
+    near = [(towards, key) for key, (verdict, towards) in last.items() if verdict is Verdict.NOT_YET]
+    return max(near)[1] if near else None
