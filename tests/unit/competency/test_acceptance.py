@@ -126,14 +126,13 @@ def test_a_learner_is_full_at_some_point_and_can_still_be_corrected(lane: Compet
     url = "https://college.example/" + "e" * 1_900
     sent = 0
 
-    def send_for_ever() -> None:
+    def fill() -> None:
         nonlocal sent
-        while True:
+        for sent in range(1_000):
             lane.send(completion(f"r-{sent:04d}", evidence_url=url))
-            sent += 1
 
     with pytest.raises(MalformedError, match="learner_full"):
-        send_for_ever()
+        fill()
     assert 100 < sent < 140
     assert len(lane.state[learner_key(PROGRAMME, LEARNER)]) <= 256 * 1024
     retracted = lane.send(completion("r-0000", kind=ResultKind.RETRACTED, revision=1))
