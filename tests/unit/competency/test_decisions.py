@@ -71,6 +71,15 @@ def test_the_weighted_mean_of_thirds_is_exact() -> None:
     assert verdicts(decided) == {"mean": Verdict.NOT_YET, "third": Verdict.GRANTED}
 
 
+def test_a_better_result_takes_the_place_of_the_one_before_in_a_mean() -> None:
+    parts = (Weight(assessment="quiz", weight=1), Weight(assessment="lab", weight=1))
+    lane = lane_with(mean=Weighted(parts=parts, at_least=600_000))
+    lane.send(completion("r-1", at=1, score=40), completion("r-2", at=2, score=90))
+    assert lane.holds() == set()
+    granted = lane.send(completion("r-3", at=3, score=30, assessment="lab"))
+    assert outcomes(granted)["mean"].attained_at == EPOCH_START + 3
+
+
 def test_a_claim_pins_everything_that_the_credential_will_say() -> None:
     lane = lane_with(passed=PASS)
     decided = lane.send(completion(score=80, at=5, event_id="e-9", evidence_url="https://college.example/1"))
