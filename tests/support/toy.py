@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -30,23 +31,13 @@ def topic(name: str, kind: str, cleanup: Cleanup = Cleanup.KEEP) -> Topic:
     return Topic(name=f"{name}.{kind}.v1", key="", holds="", writers=(), readers=(), cleanup=cleanup)
 
 
-class Named(str):
-    """A processor's name that no processor has."""
-
-    __slots__ = ()
-
-    @property
-    def value(self) -> str:
-        return str(self)
-
-
 class Toy:
     """Chains each key's values; counts the lane's records."""
 
     has_idle_work = False
 
     def __init__(self, name: str) -> None:
-        self.processor: Any = Named(name)
+        self.processor: Any = StrEnum("Named", {"TOY": name})(name)  # a processor's name that no processor has
         self.input = topic(name, "in")
         self.state_topic = topic(name, "state", Cleanup.COMPACT)
         self.output = topic(name, "out")
