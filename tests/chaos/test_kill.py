@@ -1,0 +1,194 @@
+"""kill -9 of every processor at random while results come in: what is published equals the pure replay of the inbox."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from credstream.audit.expected import Expectation
+from credstream.demo.generator import SCHEME, Generator
+from credstream.reading import committed
+from schemas.codec import decode
+from schemas.errors import MalformedError
+from schemas.events import CredentialIssued, RecordQuarantined
+from schemas.ids import learner_ref
+from schemas.topology import (
+    CLAIMED,
+    DECIDED,
+    INBOX,
+    ISSUED,
+    ISSUING_PROGRESS,
+    PROGRESS,
+    QUARANTINED,
+    STATUS_DECIDED,
+    Topic,
+)
+from streams import competency, issuing
+from streams.settings import LEARNER_SECRET
+from streams.stage import Overlay, Record
+from support.pipe import PROGRAMME, Pipe, until
+
+RESULTS = 5_000
+SEED = 20_261_124
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    chosen = request.config.getoption("--seed")
+    return SEED if chosen is None else int(chosen)
+
+
+def records(pipe: Pipe, topic: Topic) -> dict[int, list[Record]]:
+    """Return a topic's committed records by lane, as a stage reads them."""
+    lanes: dict[int, list[Record]] = defaultdict(list)
+    for r in committed(pipe.place.bootstrap_servers, topic):
+        lanes[r.partition].append(
+            Record(
+                topic=r.topic,
+                lane=r.partition,
+                offset=r.offset,
+                appended_at=r.timestamp * 1000,
+                key=r.key,
+                value=r.value,
+                headers=tuple(r.headers),
+            )
+        )
+    return lanes
+
+
+def replay(
+    stage: Any, lanes: Mapping[int, list[Record]]
+) -> tuple[Counter[tuple[str, int, Any, Any]], Counter[int], dict[Any, Any]]:
+    """Return what a stage publishes of its input, how many records it sets aside, and the state it ends with. No Kafka."""
+    published: Counter[tuple[str, int, Any, Any]] = Counter()
+    set_aside: Counter[int] = Counter()
+    state: dict[tuple[int, bytes], bytes] = {}
+    for lane, lane_records in lanes.items():
+        kept: dict[bytes, bytes] = {}
+        own = stage.restored(lane, kept)
+        for record in lane_records:
+            view = Overlay(kept)
+            try:
+                step = stage.step(own, view, record)
+            except MalformedError:
+                set_aside[lane] += 1
+                continue
+            published.update((out.topic.name, lane, out.key, out.value) for out in step.outputs)
+            changes = dict(step.changes)
+            if step.lane is not own:
+                changes |= stage.kept(own, step.lane)
+            for key, value in changes.items():
+                kept.pop(key, None) if value is None else kept.__setitem__(key, value)
+            own = step.lane
+        state |= {(lane, key): value for key, value in kept.items()}
+    return published, set_aside, state
+
+
+def found(pipe: Pipe, *topics: Topic) -> Counter[tuple[str, int, Any, Any]]:
+    return Counter(
+        (r.topic, r.lane, r.key, r.value) for t in topics for lane in records(pipe, t).values() for r in lane
+    )
+
+
+def latest(pipe: Pipe, topic: Topic) -> dict[tuple[int, bytes], bytes]:
+    """Return the state that a topic holds."""
+    kept: dict[tuple[int, bytes], bytes] = {}
+    for lane, lane_records in records(pipe, topic).items():
+        for r in lane_records:
+            kept.pop((lane, r.key or b""), None) if r.value is None else kept.__setitem__((lane, r.key or b""), r.value)
+    return {key: value for key, value in kept.items() if key[1] != b"\x00identity"}
+
+
+@pytest.mark.timeout(420)
+def test_kill_9_at_random_loses_nothing_doubles_nothing_changes_no_byte(pipe: Pipe, seed: int) -> None:
+    print(f"chaos seed {seed}")
+    chance, now = random.Random(seed), datetime.now(UTC)
+    givers = {a.id: a.providers for a in pipe.catalogue.assessments}
+    sent = [s for s in Generator(seed, now, pipe.catalogue.achievements, givers).completions(RESULTS) if s.accepted]
+    kills: Counter[str] = Counter()
+    done = threading.Event()
+
+    def send() -> None:
+        for start in range(0, len(sent), 250):
+            for provider in sorted({s.provider for s in sent}):
+                if batch := [s.completion for s in sent[start : start + 250] if s.provider == provider]:
+                    assert all(line.accepted for line in pipe.send(batch, provider))
+            time.sleep(0.5)
+        done.set()
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    victims = [c for c in pipe.supervisor.children if c.name != "gateway"]
+    while not done.is_set() or len(kills) < len(victims):
+        pipe.supervisor.tend()
+        alive = [c for c in victims if c.process and c.process.poll() is None]
+        never = [c for c in alive if not kills[c.name]]
+        if alive and chance.random() < 0.25:
+            victim = chance.choice(never or alive)
+            assert victim.process is not None
+            os.kill(victim.process.pid, signal.SIGKILL)
+            kills[victim.name] += 1
+        time.sleep(0.3)
+    sender.join()
+    for _ in until("every processor to be back", 90):
+        pipe.supervisor.tend()
+        if all(c.process and c.process.poll() is None for c in victims):
+            break
+    pipe.supervisor.wait_until_ready()
+    pipe.drain(180)
+    print("kills:", dict(kills))
+    assert set(kills) == {"competency", "issuing", "status", "views"}
+    compare(pipe)
+    compare_holdings(pipe, sent, now)
+    compare_views(pipe)
+
+
+def compare(pipe: Pipe) -> None:
+    inbox = records(pipe, INBOX)
+    published, set_aside, state = replay(competency.stage(pipe.place), inbox)
+    assert found(pipe, DECIDED, CLAIMED, STATUS_DECIDED) == published
+    assert latest(pipe, PROGRESS) == state
+    aside = [
+        decode(r.value, RecordQuarantined, max_bytes=QUARANTINED.max_bytes)
+        for lane in records(pipe, QUARANTINED).values()
+        for r in lane
+    ]
+    assert Counter(q.partition for q in aside if q.topic == INBOX.name) == set_aside
+    published, set_aside, state = replay(issuing.stage(pipe.place), records(pipe, CLAIMED))
+    assert found(pipe, ISSUED) == published
+    assert latest(pipe, ISSUING_PROGRESS) == state
+    assert not set_aside
+
+
+def compare_holdings(pipe: Pipe, sent: list[Any], now: datetime) -> None:
+    """Ask the independent computation too, which knows nothing of stages."""
+    judge = Expectation(pipe.catalogue, now)
+    for one in sent:
+        judge.take(one.provider, one.completion)
+    secret = pipe.place.secret(LEARNER_SECRET)
+    expected = {(learner_ref(secret, PROGRAMME, SCHEME, who), what) for who, what in judge.holdings()}
+    learners = {who for who, _ in expected}
+    issued = [decode(r.value, CredentialIssued) for lane in records(pipe, ISSUED).values() for r in lane]
+    assert len({c.credential_id for c in issued}) == len(issued)
+    held = {(c.learner_ref, c.achievement) for c in issued if c.learner_ref in learners}
+    assert held >= expected
+
+
+def compare_views(pipe: Pipe) -> None:
+    """The dashboard counts each credential once, however often views died."""
+    issued = sum(len(lane) for lane in records(pipe, ISSUED).values())
+    with pipe.http(None) as http:
+        for _ in until(f"the views to count {issued} credentials"):
+            counted = sum(http.get("/v1/flow").json()["tallies"]["issued"].values())
+            assert counted <= issued
+            if counted == issued:
+                return
