@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import pyoxigraph
 from pyld import jsonld
 
-from services.signing.contexts import load
+from services.signing.contexts import UnknownContextError, load
 
 XSD_STRING: Final = "http://www.w3.org/2001/XMLSchema#string"
 RDF_LANG_STRING: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#langString"
 _MAX_BLANK_NODES: Final = 500
 """RDFC-1.0 is exponential in blank nodes that look alike; no credential needs more than this."""
-_MAX_ALIKE: Final = 12
+_MAX_TANGLED: Final = 6
+"""Nodes that look alike and point at each other: the algorithm tries their permutations. Badges have none."""
+_BLANK: Final = re.compile(rb"(?<![^ \n])_:[A-Za-z0-9]+")
 _ESCAPED: Final = re.compile('[\x00-\x1f\x7f"\\\\\ufffe\uffff]')
 _SHORT: Final = {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
 
 Triple = Mapping[str, Any]
+
+
+_RELATIVE: Final = "relative-iri:///"
+"""What relative addresses are resolved against, so that they can be told and refused."""
 
 
 class UnsignableError(ValueError):
@@ -48,14 +55,22 @@ def _dataset(document: Mapping[str, Any]) -> Mapping[str, Sequence[Triple]]:
     dropped: list[str] = []
     try:
         processor = jsonld.JsonLdProcessor(on_property_dropped=dropped.append)
-        dataset: Mapping[str, Sequence[Triple]] = processor.to_rdf(document, {"documentLoader": load})
+        options = {"documentLoader": load, "base": _RELATIVE}
+        dataset: Mapping[str, Sequence[Triple]] = processor.to_rdf(document, options)
     except jsonld.JsonLdError as error:
-        if isinstance(cause := error.cause, ValueError):
-            raise cause from None
-        raise UnsignableError(f"not JSON-LD: {error.type}") from error
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, UnknownContextError):
+            cause = cause.__cause__ or cause.__context__
+        raise cause or UnsignableError(f"not JSON-LD: {error.type}") from None
+    if any(_is_relative(node) for graph in dataset.values() for triple in graph for node in triple.values()):
+        raise UnsignableError("an address or a type is relative: it would mean something else elsewhere")
     if dropped:
         raise UnsignableError(f"terms that no context defines: {', '.join(sorted(map(str, dropped)))}")
     return dataset
+
+
+def _is_relative(node: Any) -> bool:
+    return isinstance(node, Mapping) and node.get("type") == "IRI" and str(node["value"]).startswith(_RELATIVE)
 
 
 def triples(document: Mapping[str, Any]) -> Sequence[Triple]:
@@ -94,20 +109,25 @@ def rdfc10(text: str | bytes) -> bytes:
 
 
 def _check_work(data: bytes) -> None:
-    labels = re.findall(rb"(?<![^ \n])_:[A-Za-z0-9]+", data)
-    if len(set(labels)) > _MAX_BLANK_NODES:
-        raise UnsignableError(f"{len(set(labels))} nodes without a name; at most {_MAX_BLANK_NODES} are read")
-    alike: dict[bytes, int] = {}
+    """Refuse, before any work, what would take too long.
+
+    Raises:
+        UnsignableError: Too many blank nodes, or too many that look alike and point at each other.
+    """
     around: dict[bytes, list[bytes]] = {}
-    for line in data.split(b"\n"):
-        for label in set(re.findall(rb"(?<![^ \n])_:[A-Za-z0-9]+", line)):
-            seen = line.replace(label, b"_:\x00")
-            around.setdefault(label, []).append(re.sub(rb"(?<![^ \n])_:[A-Za-z0-9]+", b"_:z", seen))
-    for lines in around.values():
-        shape = b"\n".join(sorted(lines))
-        alike[shape] = alike.get(shape, 0) + 1
-    if any(count > _MAX_ALIKE for count in alike.values()):
-        raise UnsignableError("too many nodes that look alike")
+    lines = [(line, set(_BLANK.findall(line))) for line in data.split(b"\n")]
+    for line, labels in lines:
+        for label in labels:
+            own = _BLANK.sub(lambda found, label=label: b"_:a" if found[0] == label else b"_:z", line)
+            around.setdefault(label, []).append(own)
+    if len(around) > _MAX_BLANK_NODES:
+        raise UnsignableError(f"{len(around)} nodes without a name; at most {_MAX_BLANK_NODES} are read")
+    shapes = {label: b"\n".join(sorted(own)) for label, own in around.items()}
+    times = Counter(shapes.values())
+    alike = {label for label, shape in shapes.items() if times[shape] > 1}
+    tangled = {label for _, labels in lines if len(labels & alike) > 1 for label in labels & alike}
+    if len(tangled) > _MAX_TANGLED:
+        raise UnsignableError(f"{len(tangled)} nodes without a name look alike and point at each other")
 
 
 def canonical(document: Mapping[str, Any]) -> bytes:

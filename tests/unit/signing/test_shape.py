@@ -1,0 +1,157 @@
+"""A compiled shape gives the bytes that JSON-LD and RDFC-1.0 give, whatever the values, or takes their path."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.signing.contexts import CREDENTIALS_V2, OPEN_BADGES_V3, UnknownContextError, context
+from services.signing.generic import Canonicaliser
+from services.signing.rdf import UnsignableError, canonical, rdfc10
+from services.signing.shape import Shape, ShapeError, Slot, SlotError, Text
+
+NASTY = st.text(
+    alphabet=st.one_of(
+        st.characters(exclude_categories=["Cs"]), st.sampled_from('"\\\x7f\ufffe<>{}^`|\n\té😀\U0010ffff')
+    ),
+    max_size=12,
+)
+IRI_REST = st.text(alphabet="abcxyz0159-._~:/?#&=%éß漢", max_size=10)
+
+
+def badge(results: int, evidence: int, tags: int, until: bool) -> dict[str, Any]:
+    """Return a badge's document with slots: same names may stand twice, ids may coincide, lists vary."""
+    return {
+        "@context": [CREDENTIALS_V2, OPEN_BADGES_V3],
+        "id": Text(("urn:x:", Slot("id"))),
+        "type": ["VerifiableCredential", "OpenBadgeCredential"],
+        "name": Slot("name"),
+        "description": Text(('before "', Slot("description"), '" after\n')),
+        "issuer": {"id": "did:web:issuer.example", "type": ["Profile"], "name": "Issuer"},
+        "validFrom": Slot("from"),
+        **({"validUntil": Slot("until")} if until else {}),
+        "credentialSubject": {
+            "id": Text(("urn:x:", Slot("subject"))),
+            "type": ["AchievementSubject"],
+            "achievement": {
+                "id": "https://issuer.example/a",
+                "type": ["Achievement"],
+                "name": "A",
+                "description": "D",
+                "criteria": {"narrative": Slot("name")},
+                "tag": ["fixed", *(Slot(f"tag{i}") for i in range(tags))],
+                "resultDescription": [
+                    {
+                        "id": Text(("urn:x:", Slot(f"rd{i}"))),
+                        "type": ["ResultDescription"],
+                        "name": "R",
+                        "resultType": "RawScore",
+                    }
+                    for i in range(results)
+                ],
+            },
+            "result": [
+                {"type": ["Result"], "resultDescription": Text(("urn:x:", Slot(f"rd{i}"))), "value": Slot(f"value{i}")}
+                for i in range(results)
+            ],
+        },
+        "evidence": [{"type": ["Evidence"], "name": Slot(f"ev{i}"), "genre": "report"} for i in range(evidence)],
+    }
+
+
+SHAPES = {key: Shape(badge(*key)) for key in [(0, 0, 0, False), (1, 1, 0, True), (2, 2, 2, False), (3, 0, 3, True)]}
+IRIS = ("id", "subject", "rd0", "rd1", "rd2")
+
+
+@settings(max_examples=600, deadline=None)
+@given(data=st.data(), key=st.sampled_from(sorted(SHAPES)))
+def test_the_fast_path_gives_the_standards_bytes(data: st.DataObject, key: tuple[int, int, int, bool]) -> None:
+    shape = SHAPES[key]
+    few = data.draw(st.lists(NASTY, min_size=1, max_size=3))  # drawn from few, values coincide often
+    few_iris = data.draw(st.lists(IRI_REST, min_size=1, max_size=2))
+    values = [data.draw(st.sampled_from(few_iris if name in IRIS else few)) for name in shape.slots]
+    _, in_nquads = shape.escaped(values)
+    assert shape.canonical(values, in_nquads) == canonical(shape.document(values))
+
+
+@settings(max_examples=300, deadline=None)
+@given(values=st.lists(NASTY, min_size=len(SHAPES[1, 1, 0, True].slots), max_size=len(SHAPES[1, 1, 0, True].slots)))
+def test_the_json_is_the_document(values: list[str]) -> None:
+    import json
+
+    shape = SHAPES[1, 1, 0, True]
+    values = ["a" if name in IRIS else value for name, value in zip(shape.slots, values, strict=True)]
+    in_json, _ = shape.escaped(values)
+    assert json.loads(shape.json(in_json) + b"}") == shape.document(values)
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), key=st.sampled_from(sorted(SHAPES)))
+def test_anyones_document_has_the_same_canonical_form_fast_and_slow(
+    data: st.DataObject, key: tuple[int, int, int, bool]
+) -> None:
+    shape = SHAPES[key]
+    values = [data.draw(IRI_REST if name in IRIS else NASTY) for name in shape.slots]
+    document = shape.document(values)
+    assert FAST.canonical(document) == canonical(document)
+
+
+FAST = Canonicaliser()
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"unknownTerm": Slot("x")}, UnsignableError),
+        ({"id": Slot("x")}, UnsignableError),
+        ({"id": Text(("name:", Slot("x")))}, ShapeError),
+        ({"@context": ["https://elsewhere.example/context"]}, UnknownContextError),
+        ({"proof": {"type": "DataIntegrityProof", "created": Slot("x")}}, UnsignableError),
+    ],
+    ids=[
+        "a term of no context",
+        "an id without a scheme",
+        "a scheme that is a term",
+        "a foreign context",
+        "a nested proof",
+    ],
+)
+def test_what_cannot_be_compiled_soundly_is_refused(change: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        Shape({**badge(0, 0, 0, until=False), **change})
+
+
+def test_an_iri_slot_takes_only_what_an_iri_may_hold() -> None:
+    shape = SHAPES[0, 0, 0, False]
+    values = ["a b" if name == "id" else "x" for name in shape.slots]
+    with pytest.raises(SlotError, match="id"):
+        shape.escaped(values)
+
+
+def test_a_graph_made_to_be_slow_is_refused_at_once() -> None:
+    everyone = [f"_:e{i} <http://x.example/p> _:e{j} .\n" for i in range(10) for j in range(10)]
+    with pytest.raises(UnsignableError, match="look alike and point at each other"):
+        rdfc10("".join(everyone))
+
+
+def test_many_equal_leaves_are_no_graph_made_to_be_slow() -> None:
+    document = SHAPES[0, 0, 0, False].document(["x"] * len(SHAPES[0, 0, 0, False].slots))
+    document["evidence"] = [{"type": ["Evidence"], "name": "same"} for _ in range(40)]
+    assert canonical(document).count(b'"same"') == 40
+
+
+@pytest.mark.parametrize("where", ["id", "evidence"])
+def test_a_relative_address_is_refused(where: str) -> None:
+    document = SHAPES[0, 0, 0, False].document(["x"] * len(SHAPES[0, 0, 0, False].slots))
+    document[where] = "relative" if where == "id" else [{"id": "here/there", "type": ["Evidence"]}]
+    with pytest.raises(UnsignableError, match="relative"):
+        canonical(document)
+
+
+def test_a_context_is_what_was_pinned() -> None:
+    assert "@context" in context(OPEN_BADGES_V3)
+    with pytest.raises(UnknownContextError):
+        context("https://www.w3.org/2018/credentials/v1")
