@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.pipe import Pipe, whole_pipe
 
 from credstream.local import broker
-from support.pipe import Pipe, whole_pipe
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

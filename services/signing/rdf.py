@@ -118,7 +118,7 @@ def _check_work(data: bytes) -> None:
     lines = [(line, set(_BLANK.findall(line))) for line in data.split(b"\n")]
     for line, labels in lines:
         for label in labels:
-            own = _BLANK.sub(lambda found, label=label: b"_:a" if found[0] == label else b"_:z", line)
+            own = _BLANK.sub(b"_:z", line.replace(label + b" ", b"\0 ")).replace(b"\0", b"_:a")
             around.setdefault(label, []).append(own)
     if len(around) > _MAX_BLANK_NODES:
         raise UnsignableError(f"{len(around)} nodes without a name; at most {_MAX_BLANK_NODES} are read")

@@ -96,12 +96,12 @@ def measure(
 
 def main() -> None:
     """Print the table."""
-    print("rules at a result   results a learner   rules   µs a result   claims a result")  # noqa: T201
+    print("rules at a result   results a learner   rules   µs a result   claims a result")
     for rules, name in ((one_each, "1"), (many_each, "2 to 3")):
         for number in (10, 1_000):
             for results in (1, 10, 100):
                 cost, claims = measure(results, number, rules)
-                print(f"{name:>17}   {results:17}   {number:5}   {cost:11.1f}   {claims:15.2f}")  # noqa: T201
+                print(f"{name:>17}   {results:17}   {number:5}   {cost:11.1f}   {claims:15.2f}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from support.pipe import PROGRAMME, Pipe, until
 
 from credstream.audit.expected import Expectation
 from credstream.demo.generator import SCHEME, Generator
@@ -35,7 +36,6 @@ from schemas.topology import (
 from streams import competency, issuing
 from streams.settings import LEARNER_SECRET
 from streams.stage import Overlay, Record
-from support.pipe import PROGRAMME, Pipe, until
 
 RESULTS = 5_000
 SEED = 20_261_124

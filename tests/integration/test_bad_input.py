@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from confluent_kafka import Producer
+from support.pipe import PROGRAMME, Pipe, completion, until
 
 from credstream.demo.generator import broken_records
 from credstream.reading import committed
@@ -14,7 +15,6 @@ from schemas.codec import decode
 from schemas.events import RecordQuarantined
 from schemas.ids import lane_of, learner_key
 from schemas.topology import INBOX, QUARANTINED
-from support.pipe import PROGRAMME, Pipe, completion, until
 
 
 def quarantined(pipe: Pipe) -> dict[tuple[int, int], RecordQuarantined]:

@@ -8,20 +8,22 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from credstream.local import broker, jars, java
 
-START = "import sys; from pathlib import Path; from credstream.local import broker; b = broker.start(Path(sys.argv[1])); print(b.bootstrap_servers); b.stop()"
+START = (
+    "import sys; from pathlib import Path; from credstream.local import broker; "
+    "b = broker.start(Path(sys.argv[1])); print(b.bootstrap_servers); b.stop()"
+)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("broker")
 
 
@@ -96,7 +98,7 @@ def test_a_damaged_jar_is_fetched_anew(tmp_path: Path) -> None:
 
 def test_a_failed_download_names_what_and_where(tmp_path: Path) -> None:
     env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "HOME": str(tmp_path)}
-    env |= {name: "http://127.0.0.1:9" for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")}
+    env |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
     done = subprocess.run(
         [sys.executable, "-c", START, str(tmp_path / "kafka")],
         env=env,

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from support.pipe import PROGRAMME, PROVIDER, Pipe, completion, until
 
 from services.signing.verifying import Verifier
-from support.pipe import PROGRAMME, PROVIDER, Pipe, completion, until
 
 PROBLEM = "application/problem+json"
 

@@ -17,13 +17,13 @@ from uuid import uuid4
 
 import pytest
 from confluent_kafka import Producer
+from support import toy
+from support.pipe import until
 
 from credstream.reading import committed
 from schemas.codec import decode
 from schemas.events import RecordQuarantined
 from schemas.topology import QUARANTINED
-from support import toy
-from support.pipe import until
 
 SCRIPT = Path(toy.__file__)
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from support.shared import shared
 
 from schemas.bitstring import decode_bits, encode_bits, is_set
 from services.signing import data_integrity
@@ -17,7 +18,6 @@ from services.signing.multikey import from_base58
 from services.signing.rdf import UnsignableError, canonical, rdfc10
 from services.signing.shape import Shape
 from services.signing.verifying import Verifier
-from support.shared import shared
 
 VECTORS = "standards/data/vectors"
 RDFC = sorted(p.name for p in (Path(__file__).parents[3] / "shared" / VECTORS / "rdf-canon" / "rdfc10").glob("*-in.nq"))
