@@ -65,11 +65,12 @@ def log_json_lines() -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
-def serve_metrics() -> str:
-    """Serve this process's metrics on a free loopback port and return the address."""
+def serve_metrics(installation: Installation) -> str:
+    """Serve this process's metrics, by default on a free loopback port, and return the address."""
     metrics.BUILD.info({"version": version("credstream")})
-    server, _ = start_http_server(0, addr="127.0.0.1")
-    return f"127.0.0.1:{server.server_address[1]}"
+    host, port = installation.metrics_listen
+    server, _ = start_http_server(port, addr=host)
+    return f"{host}:{server.server_address[1]}"
 
 
 @contextmanager
@@ -91,7 +92,7 @@ def run(processor: Processor, installation: Installation, worker: int) -> int:
     log_json_lines()
     try:
         log_identity = _wait_for(lambda: identity(installation))
-        with announced(installation, f"{processor}-{worker}", {"metrics": serve_metrics()}):
+        with announced(installation, f"{processor}-{worker}", {"metrics": serve_metrics(installation)}):
             module = import_module(f"streams.{processor}")
             if processor is Processor.VIEWS:
                 return int(module.main(installation))

@@ -1,6 +1,7 @@
 """An installation's settings: one folder with `credstream.toml`, secrets and state. Read once, when a process starts.
 
-The folder is named by `--data`; `CREDSTREAM_BOOTSTRAP_SERVERS` and `CREDSTREAM_DATABASE_URL` override the file, for containers.
+The folder is named by `--data`. For containers, CREDSTREAM_BOOTSTRAP_SERVERS, _DATABASE_URL, _GATEWAY_LISTEN and _METRICS_LISTEN
+(host:port) override the file.
 Secrets are files of mode 0600 (or 0400) below `secrets/`, never values in the file or the environment.
 """
 
@@ -103,6 +104,16 @@ class Installation:
         given = os.environ.get("CREDSTREAM_DATABASE_URL") or self.views.database_url
         return given or f"sqlite:///{self.folder.absolute() / 'views' / 'views.db'}"
 
+    @property
+    def gateway_listen(self) -> tuple[str, int]:
+        """Return where the gateway listens; port 0 is any free one."""
+        return _listen("CREDSTREAM_GATEWAY_LISTEN", self.gateway.host, self.gateway.port)
+
+    @property
+    def metrics_listen(self) -> tuple[str, int]:
+        """Return where each process shows its metrics: a free loopback port."""
+        return _listen("CREDSTREAM_METRICS_LISTEN", "127.0.0.1", 0)
+
     def secret_path(self, name: str) -> Path:
         """Return where a secret lies."""
         return self.folder / "secrets" / name
@@ -126,6 +137,16 @@ class Installation:
         if not value:
             raise RefusedError(f"{path}: empty")
         return value
+
+
+def _listen(variable: str, host: str, port: int) -> tuple[str, int]:
+    given = os.environ.get(variable)
+    if not given:
+        return host, port
+    found, _, number = given.rpartition(":")
+    if not found or not number.isdecimal():
+        raise RefusedError(f"{variable}={given}: host:port is wanted")
+    return found, int(number)
 
 
 def load(folder: Path) -> Installation:

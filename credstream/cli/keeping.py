@@ -38,6 +38,7 @@ def export(folder: Path, *, as_json: Json = False, data: Data = DEFAULT_FOLDER) 
 def topics(
     *,
     picture: Annotated[bool, Parameter(negative=(), help="Print the pipe as a Mermaid flowchart.")] = False,
+    create: Annotated[bool, Parameter(negative=(), help="Make the topics that are missing, on a new log.")] = False,
     as_json: Json = False,
     data: Data = DEFAULT_FOLDER,
 ) -> Exit:
@@ -46,6 +47,8 @@ def topics(
         out.print(mermaid(), markup=False, highlight=False)
         return Exit.DONE
     place = installation(data)
+    if create:
+        broker_topics.create(place)
     states, ends = broker_topics.describe(place), broker_topics.ends(place)
     lanes = range(place.kafka.lanes)
     rows = [

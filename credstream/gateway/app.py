@@ -9,11 +9,11 @@ from typing import Any, Final
 
 import uvicorn
 from litestar import Litestar, Request
-from litestar.contrib.jinja import JinjaTemplateEngine
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.static_files import create_static_files_router
 from litestar.template.config import TemplateConfig
 from prometheus_client import Counter, Histogram
@@ -108,15 +108,15 @@ def main(installation: Installation) -> int:
     log_json_lines()
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    host = installation.gateway.host
-    listener.bind((host, installation.gateway.port or _remembered_port(installation)))
+    host, wanted = installation.gateway_listen
+    listener.bind((host, wanted or _remembered_port(installation)))
     port = listener.getsockname()[1]
     _port_file(installation).parent.mkdir(exist_ok=True)
     _port_file(installation).write_text(str(port))
     config = uvicorn.Config(
         create_app(installation), log_config=None, access_log=False, timeout_keep_alive=10, limit_concurrency=500
     )
-    about = {"metrics": serve_metrics(), "url": f"http://{host}:{port}"}
+    about = {"metrics": serve_metrics(installation), "url": f"http://{host}:{port}"}
     with announced(installation, "gateway-0", about):
         uvicorn.Server(config).run(sockets=[listener])
     return 0
@@ -132,7 +132,7 @@ def _remembered_port(installation: Installation) -> int:
         port = int(_port_file(installation).read_text())
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((installation.gateway.host, port))
+            probe.bind((installation.gateway_listen[0], port))
     except (OSError, ValueError):
         return 0
     return port

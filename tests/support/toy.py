@@ -37,7 +37,8 @@ class Toy:
     has_idle_work = False
 
     def __init__(self, name: str) -> None:
-        self.processor: Any = StrEnum("Named", {"TOY": name})["TOY"]  # type: ignore[misc]  # a processor's name that no processor has
+        names: Any = StrEnum("names", {"TOY": name})  # type: ignore[misc]
+        self.processor: Any = names.TOY  # a processor's name that no processor has
         self.input = topic(name, "in")
         self.state_topic = topic(name, "state", Cleanup.COMPACT)
         self.output = topic(name, "out")
