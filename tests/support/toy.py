@@ -37,7 +37,7 @@ class Toy:
     has_idle_work = False
 
     def __init__(self, name: str) -> None:
-        names: Any = StrEnum("names", {"TOY": name})  # type: ignore[misc]
+        names: Any = StrEnum("names", {"TOY": name})
         self.processor: Any = names.TOY  # a processor's name that no processor has
         self.input = topic(name, "in")
         self.state_topic = topic(name, "state", Cleanup.COMPACT)
