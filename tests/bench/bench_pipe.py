@@ -17,13 +17,14 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from support.pipe import Pipe, whole_pipe
+
 from credstream.demo.generator import Generator
 from credstream.local import broker
 from schemas.codec import decode
 from schemas.events import CredentialIssued
 from schemas.topology import ISSUED
 from streams import topics
-from support.pipe import Pipe, whole_pipe
 
 COUNT = int(os.environ.get("COUNT", "20000"))
 TICK_S = os.sysconf("SC_CLK_TCK")
@@ -89,7 +90,7 @@ def drain(pipe: Pipe) -> None:
 
 def main() -> None:
     console = Console(width=100)
-    with tempfile.TemporaryDirectory() as folder, broker.running(Path(folder) / "kafka", say=console.print) as kafka:
+    with tempfile.TemporaryDirectory() as folder, broker.running(Path(folder) / "kafka", say=console.print) as kafka:  # noqa: SIM117
         with whole_pipe(Path(folder) / "pipe", kafka.bootstrap_servers) as pipe:
             processes = {c.name: c.process.pid for c in pipe.supervisor.children if c.process} | {"kafka": kafka.pid}
             send(pipe, 1, 1_000, None)
