@@ -135,7 +135,7 @@ def create_signing_key(
 
 
 _PURPOSES: Final = {
-    SETTINGS_FILE: "base URL, epoch and the pinned public keys: without it the log is not accepted",
+    SETTINGS_FILE: "has the base URL, epoch and pinned public keys: without it the log is not accepted",
     f"secrets/{LEARNER_SECRET}": "turns identifiers into learner_refs: without it nobody is found again",
     f"secrets/{CREDENTIAL_SECRET}": "makes credential ids: without it a replay makes others",
     f"secrets/{STATUS_SECRET}": "hides the order of places in status lists",

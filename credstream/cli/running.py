@@ -42,9 +42,9 @@ def init(
     """
     made = create(data, base_url=base_url, catalogue=catalogue, lanes=lanes)
     out.print(f"made an installation in {data}")
-    table = Table("back this up", "it is")
+    table = Table("back this up, from there", "since it")
     for secret in installations.to_back_up(made):
-        table.add_row(str(secret.path), secret.purpose)
+        table.add_row(str(secret.path.relative_to(data)), secret.purpose)
     out.print(table)
     out.print(f"next: credstream up --data {data}, then credstream rules publish {catalogue} --data {data}")
     return Exit.DONE

@@ -1,0 +1,92 @@
+"""The command teaches, and a user's mistake ends in one clear line and a sensible exit code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def credstream(*args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "credstream", *args], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "",
+        "init",
+        "up",
+        "demo",
+        "send",
+        "why",
+        "verify",
+        "export",
+        "topics",
+        "status revoke",
+        "keys create",
+        "rules publish",
+        "rules check",
+        "run",
+    ],
+)
+def test_every_command_has_help(command: str) -> None:
+    done = credstream(*command.split(), "--help")
+    assert done.returncode == 0
+    assert "Usage" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "says"),
+    [
+        (["nonsense"], 2, "nonsense"),
+        (["init"], 2, "base-url"),
+        (["up", "--data", "{tmp}/none"], 78, "credstream init --data"),
+        (["send"], 2, "name at least one file"),
+        (["send", "none.csv"], 2, "no such file"),
+        (["verify"], 2, "name at least one file"),
+        (["why", "email:a@example.ca", "--data", "{tmp}/none"], 78, "holds no installation"),
+        (["run", "nothing", "--data", "{tmp}"], 78, "there are gateway, competency"),
+        (["rules", "check", "{tmp}"], 1, "programme.yaml:1:1: cannot be read"),
+        (
+            ["init", "--base-url", "http://x", "--catalogue", "catalogues/ontario-pilots", "--data", "{tmp}/d"],
+            78,
+            "begins with https://",
+        ),
+    ],
+    ids=str,
+)
+def test_a_mistake_is_one_clear_line(args: list[str], code: int, says: str, tmp_path: Path) -> None:
+    done = credstream(*(arg.replace("{tmp}", str(tmp_path)) for arg in args))
+    said = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode == code, said
+    assert says in said
+    assert "Traceback" not in said
+
+
+def test_an_installation_is_made_once_and_its_secrets_are_its_owners(tmp_path: Path, root: Path) -> None:
+    args = (
+        "init",
+        "--base-url",
+        "https://c.example",
+        "--catalogue",
+        str(root / "catalogues/ontario-pilots"),
+        "--data",
+        str(tmp_path / "d"),
+    )
+    first = credstream(*args)
+    assert first.returncode == 0, first.stderr
+    assert "secrets/learner-ref.key" in "".join(first.stdout.split())
+    files = [p for p in (tmp_path / "d" / "secrets").rglob("*") if p.is_file() and p.name != "keys.json"]
+    assert len(files) > 8
+    assert all(p.stat().st_mode & 0o077 == 0 for p in files)
+    again = credstream(*args)
+    assert again.returncode == 78
+    assert "never overwritten" in again.stderr
+    away = credstream("topics", "--data", str(tmp_path / "d"))
+    assert away.returncode == 78
+    assert "credstream up" in " ".join(away.stderr.split())
