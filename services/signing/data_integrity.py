@@ -25,7 +25,7 @@ _METHOD: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>\"{}|^`\\\x7f
 
 
 def sign(shape: Shape, values: Sequence[str], signer: Signer, *, verification_method: str, created: str) -> bytes:
-    """Return the secured document's JSON: the shape filled with the values, and its proof.
+    """Return the secured document's JSON: the shape filled with the values, and its proof in a list, as OB 3.0 has it.
 
     The same arguments give the same bytes, since Ed25519 is deterministic.
 
@@ -43,7 +43,7 @@ def sign(shape: Shape, values: Sequence[str], signer: Signer, *, verification_me
     proof_hash, tail = _proof_options(verification_method, created)
     document_hash = hashlib.sha256(shape.canonical(values, in_nquads)).digest()
     value = base58(signer.sign(proof_hash + document_hash))
-    return b'%b%b%b"}}' % (shape.json(in_json), tail, value.encode())
+    return b'%b%b%b"}]}' % (shape.json(in_json), tail, value.encode())
 
 
 @lru_cache(maxsize=4096)
@@ -56,7 +56,7 @@ def _proof_options(verification_method: str, created: str) -> tuple[bytes, bytes
         "cryptosuite": CRYPTOSUITE,
         "proofPurpose": PURPOSE,
     }
-    return _proof_hash(options), b',"proof":%b,"proofValue":"z' % msgspec.json.encode(options)[:-1]
+    return _proof_hash(options), b',"proof":[%b,"proofValue":"z' % msgspec.json.encode(options)[:-1]
 
 
 def _proof_hash(options: Mapping[str, Any]) -> bytes:

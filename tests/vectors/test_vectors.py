@@ -66,7 +66,7 @@ def test_signing_makes_the_bytes_that_others_made(name: str) -> None:
             Shape(document), [], signer, verification_method=proof["verificationMethod"], created=proof["created"]
         )
     )
-    assert made["proof"]["proofValue"] == expected["proofValue"]
+    assert made["proof"][0]["proofValue"] == expected["proofValue"]
     assert {name: made[name] for name in document} == document
 
 
