@@ -35,14 +35,17 @@ check: $(READY) ## format, lint, types, import contracts, unit tests
 bench: $(READY) ## the benchmarks, as tables
 	@for program in tests/bench/bench_*.py; do $(BIN)/python $$program || exit 1; done
 
-chaos: $(READY) ## the long chaos runs; SEED=n repeats one
+chaos: $(READY) ## the chaos runs alone; SEED=n repeats one
 	$(BIN)/pytest tests/chaos -s $(if $(SEED),--seed $(SEED))
 
 system: ## what tests need beyond Python (Debian, as root)
-	@missing=""; for tool in chromium promtool; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	@missing=""; \
+	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	command -v promtool >/dev/null || missing="$$missing prometheus"; \
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	if [ -n "$$missing" ]; then \
 	  [ "$$(id -u)" = 0 ] || { echo "missing:$$missing; run 'sudo make system'"; exit 1; }; \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium prometheus >/dev/null; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
 
 lock: $(READY) ## the lock files anew
