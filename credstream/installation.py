@@ -20,6 +20,7 @@ from streams.settings import (
     CREDENTIAL_SECRET,
     LEARNER_SECRET,
     SETTINGS_FILE,
+    SHARE_SECRET,
     STATUS_SECRET,
     Installation,
     load,
@@ -66,7 +67,7 @@ def create(
     if not base_url.startswith("https://") or base_url.endswith("/"):
         raise RefusedError(f"{base_url}: the public base URL begins with https:// and does not end with a slash")
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (LEARNER_SECRET, CREDENTIAL_SECRET, STATUS_SECRET):
+    for name in (LEARNER_SECRET, CREDENTIAL_SECRET, STATUS_SECRET, SHARE_SECRET):
         write_secret(folder / "secrets" / name, secrets.token_bytes(32))
     write_secret(folder / "secrets" / PASSPHRASE, secrets.token_urlsafe(32).encode())
     text = _TEMPLATE.format(
@@ -139,6 +140,7 @@ _PURPOSES: Final = {
     f"secrets/{LEARNER_SECRET}": "turns identifiers into learner_refs: without it nobody is found again",
     f"secrets/{CREDENTIAL_SECRET}": "makes credential ids: without it a replay makes others",
     f"secrets/{STATUS_SECRET}": "hides the order of places in status lists",
+    f"secrets/{SHARE_SECRET}": "makes learners' share links: without it those handed out end",
     f"secrets/{PASSPHRASE}": "opens every key file; keep it apart from them",
     "secrets/keys": "sign credentials and status lists",
     "secrets/catalogue": "signs catalogues; keep it offline",

@@ -43,6 +43,9 @@ _UNAVAILABLE_PAUSE_S: Final = 1.0
 _EOF_COMMIT_S: Final = 1.0
 _MAX_MESSAGE_BYTES: Final = 5_000_000
 _WAIT: Final = frozenset({KafkaError._TIMED_OUT, KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS})
+_REFUSED: Final = frozenset(
+    {KafkaError.ILLEGAL_GENERATION, KafkaError.REBALANCE_IN_PROGRESS, KafkaError.UNKNOWN_MEMBER_ID}
+)
 _LEAVE: Final = frozenset(
     {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._FATAL}
 )  # [5] [17]
@@ -274,19 +277,28 @@ class Worker(Generic[L]):
             self._consumer.resume([self._partition(lane)])
 
     def _commit_end(self, lane: Lane[L]) -> None:
-        """Step over the markers at the end of the log, so that a drained lane has no lag in anyone's eyes [12]."""
+        """Step over the markers at the end of the log, so that a drained lane has no lag in anyone's eyes [12].
+
+        The commit is waited for: one still under way could overtake the next transaction's and take the lane back.
+        """
         behind = lane.end - max(lane.position, 0)
         metrics.LAG_RECORDS.labels(self._name, lane.number).set(
             max(0, self._high(lane) - max(lane.position, lane.end, 0))
         )
-        if lane.parked or lane.position < 0 or behind <= 0:
+        if lane.parked or lane.waits_until is not None or lane.position < 0 or behind <= 0:
             return
         metrics.LAG_SECONDS.labels(self._name, lane.number).set(0)
-        if time.monotonic() - lane.end_committed_at >= _EOF_COMMIT_S:
-            lane.end_committed_at = time.monotonic()
-            self._consumer.commit(
-                offsets=[TopicPartition(self._stage.input.name, lane.number, lane.end)], asynchronous=True
-            )
+        if time.monotonic() - lane.end_committed_at < _EOF_COMMIT_S:
+            return
+        lane.end_committed_at = time.monotonic()
+        end = TopicPartition(self._stage.input.name, lane.number, lane.end)
+        try:
+            self._consumer.commit(offsets=[end], asynchronous=False)
+        except KafkaException as error:
+            if error.args[0].code() not in _REFUSED:  # of unknown outcome: leave, and the old generation is refused
+                raise
+        else:
+            lane.position = lane.end
 
     def _high(self, lane: Lane[L]) -> int:
         low_high = self._consumer.get_watermark_offsets(

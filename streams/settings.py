@@ -172,3 +172,4 @@ def load(folder: Path) -> Installation:
 LEARNER_SECRET: Final = "learner-ref.key"  # noqa: S105  file names, not secrets
 CREDENTIAL_SECRET: Final = "credential-id.key"  # noqa: S105
 STATUS_SECRET: Final = "status-place.key"  # noqa: S105
+SHARE_SECRET: Final = "share-link.key"  # noqa: S105

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import socket
+import time
 from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
-from litestar import Litestar, Request
+from litestar import Litestar
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
@@ -16,6 +17,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.static_files import create_static_files_router
 from litestar.template.config import TemplateConfig
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from prometheus_client import Counter, Histogram
 
 from credstream.gateway import problems
@@ -82,7 +84,7 @@ def create_app(installation: Installation) -> Litestar:
             HTTPException: problems.of_http,
             Exception: problems.of_anything,
         },
-        after_response=_count,
+        middleware=[_counted],
         response_headers=_HEADERS,
         request_max_body_size=_MAX_BODY,
         openapi_config=OpenAPIConfig(
@@ -97,10 +99,21 @@ def create_app(installation: Installation) -> Litestar:
     )
 
 
-async def _count(request: Request[Any, Any, Any]) -> None:
-    route = request.scope.get("path_template") or "unknown"
-    state = request.scope.get("state", {})
-    REQUESTS.labels(str(route), request.method, str(state.get("status", ""))).inc()
+def _counted(app: ASGIApp) -> ASGIApp:
+    """Count and time each answer by route; a path that is no route is one label, whatever was asked."""
+
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        began, route = time.monotonic(), str(scope.get("path_template") or "unknown")
+
+        async def counting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                REQUESTS.labels(route, str(scope.get("method", "")), str(message["status"])).inc()
+                SECONDS.labels(route).observe(time.monotonic() - began)
+            await send(message)
+
+        await app(scope, receive, counting)
+
+    return middleware
 
 
 def main(installation: Installation) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import re
@@ -24,7 +23,7 @@ from schemas.codec import PublishedSchema, latest_schema, published_schemas
 from schemas.ids import achievement_url, derive, issuer_document_url, status_list_url
 from schemas.topology import TOPICS
 from services.issuing.documents import CREDENTIALS_V2, OPEN_BADGES_V3, profile
-from streams.settings import CREDENTIAL_SECRET, Installation
+from streams.settings import SHARE_SECRET, Installation
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NAME: Final = re.compile(r"[A-Za-z0-9.-]{1,200}")
@@ -191,8 +190,7 @@ def _registry_error(code: int, message: str) -> Response[Any]:
 
 def share_token(installation: Installation, credential_id: str) -> str:
     """Return the token of a credential's share link."""
-    secret = hashlib.sha256(installation.secret(CREDENTIAL_SECRET)).digest()
-    return derive(secret, "share", credential_id).hex()[:32]
+    return derive(installation.secret(SHARE_SECRET), "share", credential_id).hex()[:32]
 
 
 def _catalogue(records: Records, programme: str) -> Catalogue:

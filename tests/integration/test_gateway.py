@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 from support.pipe import PROGRAMME, PROVIDER, Pipe, completion, until
 
+from credstream.local.supervisor import running
 from services.signing.verifying import Verifier
 
 PROBLEM = "application/problem+json"
@@ -195,6 +198,23 @@ def test_health_and_metrics(pipe: Pipe) -> None:
         assert http.get("/readyz").json() == {"status": "ready"}
         assert http.get("/nowhere").headers["content-type"] == PROBLEM
         assert "/v1/completions" in http.get("/openapi.json").json()["paths"]
+
+
+def test_every_process_shows_metrics_that_prometheus_accepts(pipe: Pipe) -> None:
+    seen = dict(running(pipe.place))
+    assert {name.partition("-")[0] for name in seen} == {"gateway", "competency", "issuing", "status", "views"}
+    for name, about in seen.items():
+        text = httpx.get(f"http://{about['metrics']}/metrics").text
+        assert "credstream_build_info" in text, name
+        if shutil.which("promtool"):
+            checked = subprocess.run(
+                ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False
+            )
+            ours = [line for line in checked.stderr.splitlines() if line.startswith("credstream")]
+            assert ours == [], name
+    requests = httpx.get(f"http://{seen['gateway-0']['metrics']}/metrics").text
+    assert 'credstream_http_requests_total{method="GET",route="/readyz",status="200"}' in requests
+    assert "0000-8000-8000" not in requests
 
 
 def test_a_status_list_is_cached_for_as_long_as_its_ttl_says(pipe: Pipe) -> None:

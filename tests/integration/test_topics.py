@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from support.pipe import Pipe
+from support.pipe import Pipe, until
 
 from schemas.errors import RefusedError, UnavailableError
 from schemas.topology import TOPICS
@@ -38,6 +38,7 @@ def test_a_broker_that_is_away_is_told(pipe: Pipe) -> None:
         topics.describe(away)
 
 
-def test_every_reader_comes_to_have_no_lag(pipe: Pipe) -> None:
-    pipe.drain()
-    assert {lag.records for lag in topics.lags(pipe.place)} == {0}
+def test_every_reader_comes_to_have_no_lag_though_markers_end_its_topics(pipe: Pipe) -> None:
+    for _ in until("no lag anywhere"):
+        if not any(lag.records for lag in topics.lags(pipe.place)):
+            return

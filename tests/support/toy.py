@@ -19,7 +19,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 
 from schemas.errors import IntegrityError, MalformedError, QuarantineReason, UnavailableError
-from schemas.topology import QUARANTINED, Cleanup, Topic
+from schemas.topology import DEFAULT_LANES, QUARANTINED, TOPICS, Cleanup, Topic
 from streams.lane import LaneSettings, Worker
 from streams.run import log_json_lines
 from streams.stage import Output, Record, Step
@@ -70,7 +70,7 @@ def create_topics(bootstrap: str, name: str) -> Toy:
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
     wanted = [NewTopic(t.name, LANES, 1, topic_configs=t.settings()) for t in (toy.input, toy.state_topic, toy.output)]
     if admin.describe_topics([QUARANTINED.name])[0]["error_code"]:
-        wanted.append(NewTopic(QUARANTINED.name, 4, 1, topic_configs=QUARANTINED.settings()))
+        wanted += [NewTopic(t.name, DEFAULT_LANES, 1, topic_configs=t.settings()) for t in TOPICS]
     admin.create_topics(wanted, wait_for_metadata=True)
     admin.close()
     return toy
