@@ -33,7 +33,7 @@ check: $(READY) ## format, lint, types, import contracts, unit tests
 	$(BIN)/pytest tests/unit tests/properties tests/contract -q
 
 bench: $(READY) ## the benchmarks, as tables
-	@for program in tests/bench/bench_*.py; do $(BIN)/python $$program || exit 1; done
+	@for program in tests/bench/bench_*.py; do PYTHONPATH=tests $(BIN)/python $$program || exit 1; done
 
 chaos: $(READY) ## the chaos runs alone; SEED=n repeats one
 	$(BIN)/pytest tests/chaos -s $(if $(SEED),--seed $(SEED))

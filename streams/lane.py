@@ -25,6 +25,7 @@ from confluent_kafka.admin import AdminClient
 from schemas.errors import IntegrityError, RefusedError, UnavailableError
 from streams import metrics
 from streams.batch import Batch, decide
+from streams.clients import consumer_settings, producer_settings
 from streams.restore import State, remember, restore
 from streams.stage import L, Output, Overlay, Record, Stage
 
@@ -41,7 +42,6 @@ _PATIENCE_S: Final = (
 _TURN_S: Final = 0.25
 _UNAVAILABLE_PAUSE_S: Final = 1.0
 _EOF_COMMIT_S: Final = 1.0
-_MAX_MESSAGE_BYTES: Final = 5_000_000
 _WAIT: Final = frozenset({KafkaError._TIMED_OUT, KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS})
 _REFUSED: Final = frozenset(
     {KafkaError.ILLEGAL_GENERATION, KafkaError.REBALANCE_IN_PROGRESS, KafkaError.UNKNOWN_MEMBER_ID}
@@ -92,23 +92,7 @@ class Worker(Generic[L]):
         self._client = {"bootstrap.servers": settings.bootstrap_servers, "logger": log, **settings.client}
         self._admin = AdminClient(self._client)
         self._pool = ThreadPoolExecutor(32)  # a commit is mostly waiting: lanes wait side by side
-        session_ms = int(settings.session_timeout_s * 1000)
-        self._consumer = Consumer(
-            {
-                **self._client,
-                "group.id": self._name,
-                "partition.assignment.strategy": "range",  # [3]
-                "session.timeout.ms": session_ms,
-                "heartbeat.interval.ms": session_ms // 4,
-                "isolation.level": "read_committed",
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "auto.offset.reset": "error",  # [5] never jump over what retention removed
-                "fetch.wait.max.ms": 100,
-                "queued.min.messages": 10_000,
-                "queued.max.messages.kbytes": 65_536,
-            }
-        )
+        self._consumer = Consumer(consumer_settings(self._client, self._name, settings.session_timeout_s))
 
     def stop(self) -> None:
         """Finish the batch in hand, then leave. Safe to call from a signal handler."""
@@ -400,20 +384,8 @@ class Worker(Generic[L]):
 
     def _fence(self, p: int) -> Producer:
         """[1] Become the only writer of the lane. A producer serves one assignment: it cannot be opened a second time."""
-        producer = Producer(
-            {
-                **self._client,
-                "transactional.id": f"{self._name}-{self._settings.epoch}-{p}",
-                "transaction.timeout.ms": int(self._settings.transaction_timeout_s * 1000),
-                "linger.ms": 50,  # commit flushes at once; a short linger only cuts the batch into small requests
-                "batch.size": 1_000_000,
-                "message.max.bytes": _MAX_MESSAGE_BYTES,
-                "compression.type": "lz4",
-                "retry.backoff.ms": 5,  # [2]
-                "retry.backoff.max.ms": 100,
-                "delivery.report.only.error": True,
-            }
-        )
+        name = f"{self._name}-{self._settings.epoch}-{p}"
+        producer = Producer(producer_settings(self._client, name, self._settings.transaction_timeout_s))
         self._retry(producer.init_transactions)
         return producer
 

@@ -18,6 +18,8 @@ from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.static_files import create_static_files_router
 from litestar.template.config import TemplateConfig
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from markdown_it import MarkdownIt
+from markupsafe import Markup
 from prometheus_client import Counter, Histogram
 
 from credstream.gateway import problems
@@ -78,7 +80,9 @@ def create_app(installation: Installation) -> Litestar:
         ],
         dependencies={name: provide(service) for name, service in services.items()},
         signature_types=[Installation, Records, KeyRing, InboxWriter, Flow],
-        template_config=TemplateConfig(directory=_HERE / "pages", engine=JinjaTemplateEngine),
+        template_config=TemplateConfig(
+            directory=_HERE / "pages", engine=JinjaTemplateEngine, engine_callback=_teach_markdown
+        ),
         exception_handlers={
             problems.ProblemError: problems.of_problem,
             HTTPException: problems.of_http,
@@ -97,6 +101,12 @@ def create_app(installation: Installation) -> Litestar:
         on_shutdown=[close],
         logging_config=None,
     )
+
+
+def _teach_markdown(engine: JinjaTemplateEngine) -> None:
+    """Let pages show Markdown, as criteria are written in; raw HTML in it stays text."""
+    renderer = MarkdownIt("commonmark", {"html": False})
+    engine.engine.filters["markdown"] = lambda text: Markup(renderer.render(text))  # noqa: S704  rendered without raw HTML
 
 
 def _counted(app: ASGIApp) -> ASGIApp:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -47,12 +48,17 @@ def publish(
     adopted, last = _adopted(installation, catalogue.programme)
     if adopted == digest:
         return Published(digest=digest, adoption_no=last, new=False)
-    number = last + 1
-    kid, token_of = _offline_key(installation, catalogue.programme)
-    starts = ends(installation, [DECIDED])
-    event = CatalogueAdopted(programme=catalogue.programme, adoption_no=number, digest=digest, catalogue=packed)
-    value = encode(event)
-    sent = headers(event, source="/publisher", event_id=f"adoption-{number}")
+    kid, signed = _offline_key(installation, catalogue.programme)
+    say(f"signed by {kid}")
+    with _producer(installation) as producer:
+        _archive(producer, catalogue.programme, digest, packed, signed)
+        event = CatalogueAdopted(programme=catalogue.programme, adoption_no=last + 1, digest=digest, catalogue=packed)
+        _have_adopted(installation, producer, event, signed, say)
+    return Published(digest=digest, adoption_no=last + 1, new=True)
+
+
+@contextmanager
+def _producer(installation: Installation) -> Iterator[Producer]:
     producer = Producer(
         {
             "bootstrap.servers": installation.bootstrap_servers,
@@ -61,33 +67,49 @@ def publish(
             "compression.type": "lz4",
         }
     )
-    archive = CataloguePublished(
-        programme=catalogue.programme, digest=digest, published_at=time.time_ns() // 1000, catalogue=packed
+    yield producer
+    producer.flush(_FLUSH_S)
+
+
+def _archive(producer: Producer, programme: str, digest: str, packed: bytes, signed: Callable[[bytes], bytes]) -> None:
+    """Keep the version for whoever asks for it by digest: gateway, export, verifiers."""
+    event = CataloguePublished(
+        programme=programme, digest=digest, published_at=time.time_ns() // 1000, catalogue=packed
     )
-    archived = encode(archive)
-    producer.produce(
-        CATALOGUE_PUBLISHED.name,
-        archived,
-        f"{catalogue.programme}:{digest}".encode(),
-        headers=[*headers(archive, source="/publisher", event_id=digest), (HEADER, token_of(archived))],
-    )
+    value = encode(event)
+    sent = [*headers(event, source="/publisher", event_id=digest), (HEADER, signed(value))]
+    producer.produce(CATALOGUE_PUBLISHED.name, value, f"{programme}:{digest}".encode(), headers=sent)
+
+
+def _have_adopted(
+    installation: Installation,
+    producer: Producer,
+    event: CatalogueAdopted,
+    signed: Callable[[bytes], bytes],
+    say: Callable[[str], None],
+) -> None:
+    """Write the adoption into every lane's inbox, again where no answer comes, until all have answered.
+
+    Raises:
+        UnavailableError: Some have not within a minute.
+    """
+    starts, value = ends(installation, [DECIDED]), encode(event)
+    event_id = f"adoption-{event.adoption_no}"
+    sent = [*headers(event, source="/publisher", event_id=event_id), (HEADER, signed(value))]
     waiting = set(range(installation.kafka.lanes))
     deadline = time.monotonic() + _ANSWER_S
     while waiting:
         for lane in sorted(waiting):  # a repeat is known to competency and harmless
-            producer.produce(
-                INBOX.name, value, catalogue.programme.encode(), lane, headers=[*sent, (HEADER, token_of(value))]
-            )
+            producer.produce(INBOX.name, value, event.programme.encode(), lane, headers=list(sent))
         if producer.flush(_FLUSH_S):
             raise UnavailableError(f"Kafka at {installation.bootstrap_servers} does not acknowledge")
-        say(f"signed by {kid}; waiting for {len(waiting)} lanes")
-        waiting -= _answers(installation, catalogue.programme, number, starts, waiting)
+        say(f"waiting for {len(waiting)} lanes to adopt it")
+        waiting -= _answers(installation, event.programme, event_id, starts, waiting)
         if waiting and time.monotonic() > deadline:
             lanes = ", ".join(map(str, sorted(waiting)))
             raise UnavailableError(
                 f"lanes {lanes} have not adopted the catalogue; is competency running? publish it again"
             )
-    return Published(digest=digest, adoption_no=number, new=True)
 
 
 def _offline_key(installation: Installation, programme: str) -> tuple[str, Callable[[bytes], bytes]]:
@@ -119,7 +141,7 @@ def _adopted(installation: Installation, programme: str) -> tuple[str | None, in
 
 
 def _answers(
-    installation: Installation, programme: str, number: int, starts: Mapping[tuple[str, int], int], waiting: set[int]
+    installation: Installation, programme: str, event_id: str, starts: Mapping[tuple[str, int], int], waiting: set[int]
 ) -> set[int]:
     """Return the lanes that have answered with a decision within a few seconds.
 
@@ -135,7 +157,6 @@ def _answers(
             "auto.offset.reset": "error",
         }
     )
-    event_id = f"adoption-{number}"
     consumer.assign([TopicPartition(DECIDED.name, lane, starts[DECIDED.name, lane]) for lane in waiting])
     answered: set[int] = set()
     deadline = time.monotonic() + _AGAIN_S
