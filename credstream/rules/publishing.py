@@ -77,7 +77,7 @@ def _archive(producer: Producer, programme: str, digest: str, packed: bytes, sig
         programme=programme, digest=digest, published_at=time.time_ns() // 1000, catalogue=packed
     )
     value = encode(event)
-    sent = [*headers(event, source="/publisher", event_id=digest), (HEADER, signed(value))]
+    sent: list[Any] = [*headers(event, source="/publisher", event_id=digest), (HEADER, signed(value))]
     producer.produce(CATALOGUE_PUBLISHED.name, value, f"{programme}:{digest}".encode(), headers=sent)
 
 
