@@ -23,7 +23,7 @@ demo: $(READY) ## the whole pipe on an embedded Kafka; DATA=folder for OULAD, KE
 	@$(BIN)/credstream demo --data $(RUN_STATE) $(if $(DATA),--dataset "$(DATA)") $(if $(KEEP),--keep) $(if $(EXPORT),--export "$(EXPORT)")
 
 test: $(READY) ## every test, on a real Kafka, with short chaos
-	$(BIN)/pytest tests -m "not long" -rs
+	$(BIN)/pytest tests -rs
 
 check: $(READY) ## format, lint, types, import contracts, unit tests
 	$(BIN)/ruff format --check .
@@ -35,8 +35,8 @@ check: $(READY) ## format, lint, types, import contracts, unit tests
 bench: $(READY) ## the benchmarks, as tables
 	@for program in tests/bench/bench_*.py; do PYTHONPATH=tests $(BIN)/python $$program || exit 1; done
 
-chaos: $(READY) ## the chaos runs alone; SEED=n repeats one
-	$(BIN)/pytest tests/chaos -s $(if $(SEED),--seed $(SEED))
+chaos: $(READY) ## kill -9 for longer, with a printed seed; SEED=n repeats one, RESULTS=n sends so many
+	$(BIN)/pytest tests/chaos -s --results $(or $(RESULTS),50000) --seed $(or $(SEED),$(shell date +%s))
 
 system: ## what tests need beyond Python (Debian, as root)
 	@missing=""; \

@@ -14,10 +14,7 @@ from credstream.local import broker
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, default=None, help="repeat a chaos run")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "long: runs for minutes; `make chaos` and not `make test`")
+    parser.addoption("--results", type=int, default=5_000, help="how many results a chaos run sends")
 
 
 @pytest.hookimpl(wrapper=True)

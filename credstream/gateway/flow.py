@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from credstream.gateway.records import Records
 from schemas.errors import UnavailableError
-from schemas.topology import TOPICS, Processor, inputs
+from schemas.topology import INBOX, Processor, inputs
 from streams.settings import Installation
 from streams.topics import ends, lags
 
@@ -47,15 +47,15 @@ class Flow:
             "kafka": True,
         }
         try:
-            answer["topics"], answer["lag"] = self._kafka()
+            answer["inbox"], answer["lag"] = self._kafka()
         except UnavailableError as error:
-            answer |= {"kafka": False, "why": str(error), "topics": {}, "lag": {}}
+            answer |= {"kafka": False, "why": str(error), "inbox": None, "lag": {}}
         return answer
 
-    def _kafka(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _kafka(self) -> tuple[int, dict[str, list[int]]]:
+        """Return how many records the inbox holds, and how far each processor is behind in each lane."""
         at = ends(self._installation)
         lanes = range(self._installation.kafka.lanes)
-        topics = {t.name: {"records": [at[t.name, p] for p in lanes]} for t in TOPICS}
         behind: dict[str, list[int]] = {p.value: [0] * len(lanes) for p in Processor}
         for lag in lags(self._installation):
             behind[lag.processor][lag.lane] += lag.records
@@ -65,4 +65,4 @@ class Flow:
                 # the last record of a transactional topic is followed by its marker, which no reader is given
                 left = at[topic.name, lane] - positions.get((topic.name, lane), 0)
                 behind[Processor.VIEWS][lane] += left if left > 1 else 0
-        return topics, behind
+        return sum(at[INBOX.name, lane] for lane in lanes), behind

@@ -11,7 +11,7 @@ from litestar.response import Template
 from credstream.gateway.flow import Flow
 from credstream.gateway.records import Records
 from schemas.errors import UnavailableError
-from schemas.topology import TOPICS, Processor, inputs
+from schemas.topology import Processor
 from streams.settings import Installation
 from streams.topics import group_lanes
 
@@ -32,8 +32,7 @@ class Operators(Controller):
         """Return the dashboard; its figures come from `/v1/flow`, once a second."""
         catalogues = {p: c for p in records.programmes() if (c := records.catalogue(p))}
         names = {f"{p}/{a.id}": a.name for p, c in catalogues.items() for a in c.achievements}
-        processors = [{"name": p.value, "reads": [t.name for t in inputs(p)]} for p in Processor]
-        return Template("dashboard.html", context={"names": names, "processors": processors, "topics": TOPICS})
+        return Template("dashboard.html", context={"names": names})
 
     @get("/v1/flow", sync_to_thread=True, summary="The live flow along the pipe")
     def flow(self, flow: Flow) -> Response[Any]:

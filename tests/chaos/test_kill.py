@@ -37,7 +37,6 @@ from streams import competency, issuing
 from streams.settings import LEARNER_SECRET
 from streams.stage import Overlay, Record
 
-RESULTS = 5_000
 SEED = 20_261_124
 
 
@@ -108,12 +107,20 @@ def latest(pipe: Pipe, topic: Topic) -> dict[tuple[int, bytes], bytes]:
     return {key: value for key, value in kept.items() if key[1] != b"\x00identity"}
 
 
-@pytest.mark.timeout(420)
-def test_kill_9_at_random_loses_nothing_doubles_nothing_changes_no_byte(pipe: Pipe, seed: int) -> None:
+@pytest.mark.timeout(1_800)
+def test_kill_9_at_random_loses_nothing_doubles_nothing_changes_no_byte(
+    pipe: Pipe, seed: int, pytestconfig: pytest.Config
+) -> None:
     print(f"chaos seed {seed}")
     chance, now = random.Random(seed), datetime.now(UTC)
     givers = {a.id: a.providers for a in pipe.catalogue.assessments}
-    sent = [s for s in Generator(seed, now, pipe.catalogue.achievements, givers).completions(RESULTS) if s.accepted]
+    sent = [
+        s
+        for s in Generator(seed, now, pipe.catalogue.achievements, givers).completions(
+            pytestconfig.getoption("--results")
+        )
+        if s.accepted
+    ]
     kills: Counter[str] = Counter()
     done = threading.Event()
 

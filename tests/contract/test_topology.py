@@ -46,7 +46,8 @@ def test_the_quarantine_takes_the_largest_record_that_any_other_topic_takes() ->
 
 def test_topic_names_stand_in_the_topology_alone() -> None:
     names = re.compile("|".join(re.escape(t.name) for t in TOPICS))
-    code = [p for room in ("schemas", "services", "streams", "credstream") for p in (ROOT / room).rglob("*.py")]
+    rooms = [ROOT / room for room in ("schemas", "services", "streams", "credstream")]
+    code = [p for room in rooms for kind in ("*.py", "*.html", "*.js") for p in room.rglob(kind)]
     assert code
     elsewhere = [p for p in code if p.name != "topology.py" and names.search(p.read_text("utf-8"))]
     assert elsewhere == []

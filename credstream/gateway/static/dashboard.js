@@ -35,17 +35,14 @@ function spark(minutes) {
 
 function show(flow) {
   const t = flow.tallies, issued = sum(t.issued);
-  const inbox = flow.topics["learner.inbox.v1"];
-  by("received").textContent = inbox ? number.format(inbox.records.reduce((a, b) => a + b, 0)) : "–";
-  by("decided").textContent = number.format(sum(t.decided));
-  by("issued").textContent = number.format(issued);
+  const counts = { received: flow.inbox, decided: sum(t.decided), issued, lists: flow.lists.reduce((a, l) => a + l.version, 0) };
+  const shown = (name) => (counts[name] === null ? "–" : number.format(counts[name]));
+  for (const name of ["received", "decided", "issued"]) by(name).textContent = shown(name);
+  for (const place of document.querySelectorAll("[data-count]")) place.textContent = shown(place.dataset.count);
   by("revoked").textContent = number.format((t.status || {}).revoked || 0);
   by("aside").textContent = number.format(sum(t.quarantined));
   if (before && flow.at > before.at) by("rate").textContent = number.format(Math.round((issued - before.issued) / (flow.at - before.at)));
   if (!before || flow.at > before.at) before = { at: flow.at, issued };
-  const shown = { "learner.inbox.v1": by("received").textContent, "competency.decided.v1": by("decided").textContent, "credential.issued.v1": by("issued").textContent,
-    "status-list.published.v1": number.format(flow.lists.reduce((a, l) => a + l.version, 0)) };
-  for (const place of document.querySelectorAll("[data-topic]")) place.textContent = shown[place.dataset.topic];
   for (const stop of document.querySelectorAll("[data-processor]")) {
     const lanes = flow.lag[stop.dataset.processor], note = stop.querySelector("em");
     const behind = lanes ? lanes.reduce((a, b) => a + b, 0) : null;
