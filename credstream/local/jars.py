@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,21 +30,18 @@ def cache_folder() -> Path:
 
 
 def class_path(say: Callable[[str], None], cache: Path | None = None) -> str:
-    """Return Kafka's class path; needs the network only when a jar is missing or damaged.
+    """Return Kafka's class path; needs the network, and to write, only when a jar is missing or damaged.
 
     Raises:
         DownloadError: See there.
     """
     folder = (cache or cache_folder()) / f"kafka-{KAFKA}"
     wanted = _digests()
-    with _locked(folder):
-        if _damaged(folder, wanted):
-            say(f"fetching Apache Kafka {KAFKA} (45 MB), once")
-            _fetch(folder)
-            if damaged := _damaged(folder, wanted):
-                raise DownloadError(
-                    f"{folder / damaged[0]} is not the jar that was tested; remove {folder} and try again"
-                )
+    if _damaged(folder, wanted):
+        with _locked(folder):
+            if _damaged(folder, wanted):  # else another process has fetched them meanwhile
+                say(f"fetching Apache Kafka {KAFKA} (45 MB), once")
+                _fetch(folder, wanted)
     return os.pathsep.join(str(folder / name) for name in sorted(wanted))
 
 
@@ -65,17 +61,36 @@ def _is(path: Path, digest: str) -> bool:
         return False
 
 
-def _fetch(folder: Path) -> None:
-    import jgo  # noqa: PLC0415  needed once in a machine's life
+def _fetch(folder: Path, wanted: Mapping[str, str]) -> None:
+    """Bring every jar that is missing or damaged from the user's Maven folder or, where that is damaged too, from the network."""
+    failed: Exception | None = None
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        for repository in (None, Path(scratch) / "repository"):
+            try:
+                _build(repository, Path(scratch) / f"environment-{repository is None}", folder, wanted)
+            except Exception as error:  # noqa: BLE001  jgo raises what its libraries raise, also for a torn file
+                failed = error
+            if not _damaged(folder, wanted):
+                return
+    if failed:
+        raise DownloadError(
+            f"cannot fetch Kafka's jars into {folder}: {failed}; "
+            "it takes the network once, or a copy of that folder from another machine"
+        ) from failed
+    raise DownloadError(
+        f"what was fetched as {_damaged(folder, wanted)[0]} is not the jar that was tested; it is not used"
+    )
 
-    try:
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            built = Path(jgo.build(_ENDPOINT, cache_dir=Path(scratch)).path)
-            for jar in built.rglob("*.jar"):  # jgo parts modules from plain jars
-                shutil.copyfile(jar, folder / f"{jar.name}.part")
-                (folder / f"{jar.name}.part").replace(folder / jar.name)
-    except Exception as error:
-        raise DownloadError(f"cannot fetch Kafka's jars into {folder}: {error}") from error
+
+def _build(repository: Path | None, environment: Path, folder: Path, wanted: Mapping[str, str]) -> None:
+    from jgo.env import EnvironmentBuilder, LinkStrategy  # noqa: PLC0415  needed once in a machine's life
+    from jgo.maven import MavenContext  # noqa: PLC0415
+
+    # copies, never links: what is damaged in the user's Maven folder later must not be damaged here
+    builder = EnvironmentBuilder(MavenContext(repo_cache=repository), environment, LinkStrategy.COPY)
+    for jar in Path(builder.from_endpoint(_ENDPOINT).path).rglob("*.jar"):  # jgo parts modules from plain jars
+        if _is(jar, wanted.get(jar.name, "")):
+            jar.replace(folder / jar.name)
 
 
 @contextmanager

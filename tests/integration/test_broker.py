@@ -30,7 +30,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from credstream.local import broker
 
 b = broker.start(Path(sys.argv[1]))
-AdminClient({"bootstrap.servers": b.bootstrap_servers}).create_topics([NewTopic("full", 1, 1)])["full"].result(20)
+admin = AdminClient({"bootstrap.servers": b.bootstrap_servers})
+admin.create_topics([NewTopic("full", 1, 1)])["full"].result(20)
 producer = Producer({"bootstrap.servers": b.bootstrap_servers, "message.timeout.ms": 3000})
 while True:
     b.check()
@@ -190,6 +191,7 @@ def test_a_full_disk_is_told_with_the_logs_name(size: str, script: str, says: st
     )
     if "unshare:" in done.stderr or "mount:" in done.stderr:
         pytest.skip("this sandbox allows no mounts")
-    last = next(line for line in reversed(done.stderr.splitlines()) if "BrokerError" in line)
-    assert says in last
-    assert "broker.log" in last
+    told = [line for line in done.stderr.splitlines() if "BrokerError" in line]
+    assert told, done.stderr
+    assert says in told[-1]
+    assert "broker.log" in told[-1]
