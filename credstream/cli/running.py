@@ -103,7 +103,7 @@ def running(place: Installation, *, workers: int = 1) -> Iterator[Supervisor]:
         RefusedError: A process refused to start.
     """
     kafka = None if place.kafka.bootstrap_servers else broker.start(place.folder / "kafka", say=out.print)
-    supervisor = Supervisor(place, workers, out.print)
+    supervisor = Supervisor(place, workers, out.print, kafka)
     try:
         if made := topics.create(place):
             out.print(f"made {len(made)} topics of {place.kafka.lanes} lanes")
@@ -112,8 +112,6 @@ def running(place: Installation, *, workers: int = 1) -> Iterator[Supervisor]:
         yield supervisor
     finally:
         supervisor.stop()
-        if kafka is not None:
-            kafka.stop()
 
 
 def until_stopped(supervisor: Supervisor) -> None:

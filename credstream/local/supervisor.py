@@ -19,6 +19,8 @@ from typing import Any, Final
 
 import httpx
 
+from credstream.local import broker
+from credstream.local.broker import Broker
 from schemas.errors import RefusedError, UnavailableError
 from schemas.topology import Processor
 from streams.settings import Installation
@@ -57,6 +59,7 @@ class Supervisor:
     installation: Installation
     workers: int = 1
     say: Callable[[str], None] = print
+    kafka: Broker | None = None  # the embedded broker, if it is ours to keep alive
     children: list[Child] = field(default_factory=list)
 
     def start(self) -> None:
@@ -94,7 +97,12 @@ class Supervisor:
 
         Raises:
             RefusedError: A process refused to start; the message is its own.
+            BrokerError: The broker has died and cannot be started again.
         """
+        if self.kafka is not None and not self.kafka.alive():
+            self.say(f"the broker has ended; starting it again on its data; its log is in {self.kafka.folder}")
+            self.kafka.stop()  # lets go of its folder
+            self.kafka = broker.start(self.kafka.folder, say=self.say)
         now = time.monotonic()
         for child in self.children:
             if child.process is None or (code := child.process.poll()) is None:
@@ -138,7 +146,7 @@ class Supervisor:
         )
 
     def stop(self) -> None:
-        """End every process by its pid: politely, and after 30 s for good."""
+        """End every process by its pid, the broker last: politely, and after 30 s for good."""
         for child in self.children:
             if child.process is not None and child.process.poll() is None:
                 child.process.terminate()
@@ -152,6 +160,8 @@ class Supervisor:
                 self.say(f"{child.label} did not stop within {_STOP_S:.0f} s; killed")
                 child.process.kill()
                 child.process.wait()
+        if self.kafka is not None:
+            self.kafka.stop()
 
 
 def _ending(code: int) -> str:
