@@ -81,7 +81,6 @@ class Broker:
     bootstrap_servers: str
     pid: int
     process: subprocess.Popen[bytes]
-    lock: IO[str]
     log_start: int  # where this start's part of the log begins
 
     def alive(self) -> bool:
@@ -110,8 +109,6 @@ class Broker:
             self.process.wait(_STOP_S)
         except subprocess.TimeoutExpired:
             raise BrokerError(f"the broker {self.pid} does not stop; its log is {_log(self.folder)}") from None
-        finally:
-            self.lock.close()
 
 
 def start(folder: Path, *, timeout_s: float = _PATIENCE_S, say: Callable[[str], None] = lambda _: None) -> Broker:
@@ -126,12 +123,8 @@ def start(folder: Path, *, timeout_s: float = _PATIENCE_S, say: Callable[[str], 
     folder = folder.absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = _exclusive(folder)
-        try:
+        with _exclusive(folder) as lock:
             return _started(folder, lock, timeout_s, say)
-        except BaseException:
-            lock.close()
-            raise
     except (FileNotFoundError, DownloadError) as error:
         raise BrokerError(f"no broker: {error}; its log would be {_log(folder)}") from error
     except OSError as error:
@@ -159,7 +152,7 @@ def _log(folder: Path) -> Path:
 
 
 def _exclusive(folder: Path) -> IO[str]:
-    """Hold the folder. The broker inherits the lock, so it lasts as long as either of the two lives."""
+    """Hold the folder until the broker inherits the lock, which then lasts exactly as long as the broker lives."""
     lock = (folder / "lock").open("a+")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -194,7 +187,7 @@ def _started(folder: Path, lock: IO[str], timeout_s: float, say: Callable[[str],
         if not (folder / "data" / "meta.properties").exists():
             _format(folder, command, log)
         process = _spawn([*command, "kafka.Kafka", "server.properties"], folder, log, keep=[lock.fileno()])
-    broker = Broker(folder, f"{_HOST}:{port}", process.pid, process, lock, log_start)
+    broker = Broker(folder, f"{_HOST}:{port}", process.pid, process, log_start)
     try:
         _sign(lock, process.pid)
         _wait_until_it_answers(broker, timeout_s, say)

@@ -77,7 +77,8 @@ def test_what_was_acknowledged_survives_a_clean_stop_and_kill_9(tmp_path: Path) 
     second = broker.start(tmp_path)
     assert second.bootstrap_servers == first.bootstrap_servers
     assert read(second.bootstrap_servers) == b"still here"
-    second.stop(signal.SIGKILL)
+    os.kill(second.pid, signal.SIGKILL)  # by another hand: its owner neither stopped it nor ended
+    second.process.wait()
     with pytest.raises(broker.BrokerError, match=rf"broker {second.pid} has ended.*broker\.log"):
         second.check()
     with broker.running(tmp_path) as third:
@@ -101,7 +102,7 @@ def test_a_second_start_is_refused_even_after_the_first_ones_owner_died(tmp_path
         with pytest.raises(broker.BrokerError, match=rf"already \(pid {pid}\).*broker\.log"):
             broker.start(tmp_path)
     finally:
-        os.kill(int(pid), signal.SIGKILL)
+        os.kill(int(pid), signal.SIGTERM)
     for _ in range(100):  # not our child, so we cannot wait for it
         try:
             again = broker.start(tmp_path)
