@@ -249,7 +249,7 @@ def _free_ports() -> tuple[int, int]:
 def _format(folder: Path, command: list[str], log: IO[bytes]) -> None:
     cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
     start = log.tell()
-    tool = [*command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", "server.properties"]
+    tool = [*command, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", "server.properties"]
     if _spawn(tool, folder, log).wait():
         raise BrokerError(f"the broker's folder cannot be prepared: {_why(folder, start)}; its log is {_log(folder)}")
 

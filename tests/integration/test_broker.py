@@ -94,6 +94,12 @@ def test_all_its_data_lie_in_the_folder_whatever_its_name(tmp_path: Path, monkey
     assert list(tmp_path.iterdir()) == [folder]
 
 
+def test_a_cluster_id_that_looks_like_an_option_is_an_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("secrets.token_bytes", lambda size: b"\xf8" * size)
+    with broker.running(tmp_path):
+        assert "cluster.id=-Pj4" in (tmp_path / "data" / "meta.properties").read_text()
+
+
 def test_a_second_start_is_refused_even_after_the_first_ones_owner_died(tmp_path: Path) -> None:
     owner = run(f"{START}; import os; os.kill(os.getpid(), 9)", tmp_path)
     assert owner.returncode == -signal.SIGKILL
