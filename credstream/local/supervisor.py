@@ -99,10 +99,7 @@ class Supervisor:
             RefusedError: A process refused to start; the message is its own.
             BrokerError: The broker has died and cannot be started again.
         """
-        if self.kafka is not None and not self.kafka.alive():
-            self.say(f"the broker has ended; starting it again on its data; its log is in {self.kafka.folder}")
-            self.kafka.stop()  # lets go of its folder
-            self.kafka = broker.start(self.kafka.folder, say=self.say)
+        self._tend_kafka()
         now = time.monotonic()
         for child in self.children:
             if child.process is None or (code := child.process.poll()) is None:
@@ -117,6 +114,17 @@ class Supervisor:
             elif now >= child.restart_at:
                 child.restarts += 1
                 self._start(child)
+
+    def _tend_kafka(self) -> None:
+        if self.kafka is None or self.kafka.alive():
+            return
+        self.say(f"the broker has ended; starting it again on its data; its log is in {self.kafka.folder}")
+        before = self.kafka.bootstrap_servers
+        self.kafka = broker.start(self.kafka.folder, say=self.say)
+        if self.kafka.bootstrap_servers != before:  # its port was taken meanwhile: everyone must learn the new one
+            for child in self.children:
+                if child.process is not None:
+                    child.process.terminate()
 
     def _last_words(self, child: Child) -> str:
         lines = self.log_path(child).read_text("utf-8", "replace").splitlines()
