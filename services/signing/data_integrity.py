@@ -12,16 +12,18 @@ import msgspec
 
 from services.signing.keys import Signer, is_signed_by
 from services.signing.multikey import base58, from_base58
-from services.signing.rdf import UnsignableError, canonical
+from services.signing.plain import UnsignableError
+from services.signing.rdf import canonical
 from services.signing.shape import Shape
 
 CRYPTOSUITE: Final = "eddsa-rdfc-2022"
 PURPOSE: Final = "assertionMethod"
 _SIGNATURE_BYTES: Final = 64
-_DATE_TIME: Final = re.compile(
-    r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)"
+DATE_TIME: Final = re.compile(
+    r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)",
+    re.ASCII,
 )
-_METHOD: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>\"{}|^`\\\x7f]+")
+_METHOD: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\x00-\x20<>\"{}|^`\\\x7f]+")
 
 
 def sign(shape: Shape, values: Sequence[str], signer: Signer, *, verification_method: str, created: str) -> bytes:
@@ -67,7 +69,8 @@ def _proof_hash(options: Mapping[str, Any]) -> bytes:
     """
     created, method = options.get("created"), options["verificationMethod"]
     plain = options.keys() <= {"type", "created", "verificationMethod", "cryptosuite", "proofPurpose", "@context"}
-    if not plain or not _METHOD.fullmatch(method) or (created is not None and not _DATE_TIME.fullmatch(created)):
+    dated = created is None or (isinstance(created, str) and DATE_TIME.fullmatch(created))
+    if not plain or not _METHOD.fullmatch(method) or not dated:
         raise UnsignableError("the proof has members or values of another form")
     when = f'_:c14n0 <http://purl.org/dc/terms/created> "{created}"^^<http://www.w3.org/2001/XMLSchema#dateTime> .\n'
     text = (
@@ -99,10 +102,12 @@ def proof_fault(
     if len(signature) != _SIGNATURE_BYTES:
         return "proofValue is not 64 bytes long"
     options = {name: member for name, member in proof.items() if name != "proofValue"}
+    if options.get("@context", document["@context"]) != document["@context"]:
+        return "the proof names other contexts than the document"
     try:
         proof_hash = _proof_hash(options)
     except UnsignableError:
-        proof_hash = hashlib.sha256(canonical({"@context": document["@context"], **options})).digest()
+        proof_hash = hashlib.sha256(canonical({**options, "@context": document["@context"]})).digest()
     signed = proof_hash + hashlib.sha256(canonical_form).digest()
     return None if is_signed_by(public_multikey, signature, signed) else "the signature does not match the document"
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import unquote
 
+_KEY_TYPES: Final = ("Multikey", "Ed25519VerificationKey2020")
 _DID: Final = re.compile(r"did:web:[A-Za-z0-9.-]+(%3A\d+)?(:[A-Za-z0-9._~%-]+)*")
 
 
@@ -19,30 +20,22 @@ def document_url(did: str) -> str | None:
     return f"https://{unquote(host)}/{folder}/did.json"
 
 
-def assertion_key(document: Mapping[str, Any], method: str) -> str | None:
-    """Return the multikey of a verification method that the document allows for assertions, or None (CID 1.0 §3.3).
+def assertion_method(document: Mapping[str, Any], method: str) -> Mapping[str, Any] | None:
+    """Return a verification method that the document allows for assertions, or None (CID 1.0 §3.3).
 
-    The method stands in the document, is controlled by it, and is listed under `assertionMethod`.
+    The method stands in the document, is controlled by it, listed or embedded under `assertionMethod`, and shows an Ed25519 key.
     """
     did = document.get("id")
     if not isinstance(did, str) or method.partition("#")[0] != did:
         return None
-    embedded = [entry for entry in _list(document.get("assertionMethod")) if isinstance(entry, dict)]
-    for entry in [*_list(document.get("verificationMethod")), *embedded]:
-        if isinstance(entry, dict) and entry.get("id") == method:
-            listed = method in _list(document.get("assertionMethod")) or entry in embedded
-            key = entry.get("publicKeyMultibase")
-            return key if listed and entry.get("controller") == did and isinstance(key, str) else None
-    return None
-
-
-def revoked_at(document: Mapping[str, Any], method: str) -> str | None:
-    """Return since when a verification method is revoked or expired, or None."""
-    for entry in _list(document.get("verificationMethod")):
-        if isinstance(entry, dict) and entry.get("id") == method:
-            when = entry.get("revoked") or entry.get("expires")
-            return when if isinstance(when, str) else None
-    return None
+    listed = _list(document.get("assertionMethod"))
+    entries = [*_list(document.get("verificationMethod")), *listed]
+    found = [entry for entry in entries if isinstance(entry, dict) and entry.get("id") == method]
+    if len(found) != 1 or not (method in listed or found[0] in listed):
+        return None
+    [entry] = found
+    shows_key = entry.get("type") in _KEY_TYPES and isinstance(entry.get("publicKeyMultibase"), str)
+    return entry if shows_key and entry.get("controller") == did else None
 
 
 def _list(value: Any) -> list[Any]:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from services.signing.contexts import UnknownContextError
-from services.signing.rdf import UnsignableError, canonical
+from services.signing.plain import MAX_DEPTH, MAX_VALUES, UnsignableError
+from services.signing.rdf import canonical
 from services.signing.shape import Shape, ShapeError, Slot, SlotError, Text
 
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -28,11 +29,11 @@ class Canonicaliser:
         """Return what `rdf.canonical` returns.
 
         Raises:
-            UnsignableError: A term is defined in no context, or canonicalising would take too long.
+            UnsignableError: A term is defined in no context, canonicalising would take too long, or see `plain`.
             UnknownContextError: It names a context that is not pinned.
         """
         values: list[str] = []
-        slotted = _slotted(document, values)
+        slotted = _slotted(document, values, MAX_DEPTH)
         key = json.dumps(slotted, default=_marker)
         if key not in self._shapes:
             if len(self._shapes) >= _MAX_SHAPES:
@@ -44,8 +45,8 @@ class Canonicaliser:
         in_order = [values[int(name)] for name in shape.slots]
         try:
             return shape.canonical(in_order, shape.escaped(in_order)[1])
-        except SlotError:
-            return canonical(document)
+        except (SlotError, UnicodeEncodeError):
+            return canonical(document)  # which says what is wrong with the value
 
 
 def _compiled(slotted: Any) -> Shape | None:
@@ -55,8 +56,14 @@ def _compiled(slotted: Any) -> Shape | None:
         return None  # the full path says what is wrong with this document
 
 
-def _slotted(node: Any, values: list[str]) -> Any:
-    """Return the node with numbered slots for strings, each after its fixed scheme if it has one."""
+def _slotted(node: Any, values: list[str], levels: int) -> Any:
+    """Return the node with numbered slots for strings, each after its fixed scheme if it has one.
+
+    Raises:
+        UnsignableError: It is nested deeper, or holds more strings, than any document that is read.
+    """
+    if not levels or len(values) > MAX_VALUES:
+        raise UnsignableError(f"more than {MAX_DEPTH} levels or {MAX_VALUES:,} values")
     if isinstance(node, str):
         values.append(node)
         slot = Slot(str(len(values) - 1))
@@ -66,10 +73,19 @@ def _slotted(node: Any, values: list[str]) -> Any:
         values[-1] = node[scheme.end() :]
         return Text((scheme.group(), slot))
     if isinstance(node, dict):
-        return {name: inner if name in _FIXED else _slotted(inner, values) for name, inner in node.items()}
+        return {
+            name: _names(inner) if name in _FIXED else _slotted(inner, values, levels - 1)
+            for name, inner in node.items()
+        }
     if isinstance(node, list):
-        return [_slotted(inner, values) for inner in node]
+        return [_slotted(inner, values, levels - 1) for inner in node]
     return node
+
+
+def _names(node: Any) -> Any:
+    if all(isinstance(name, str) for name in (node if isinstance(node, list) else [node])):
+        return node
+    raise UnsignableError("a type or a context is not a name")
 
 
 def _marker(leaf: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Byte layouts with holes: runs of fixed bytes, slot numbers and blank nodes, and how such runs compare."""
+"""Byte layouts with holes: runs of fixed bytes, slot numbers and blank nodes."""
 
 from __future__ import annotations
 
@@ -30,31 +30,6 @@ def merge(pieces: Sequence[Piece]) -> list[Piece]:
     return out
 
 
-def compare(left: Sequence[Piece], right: Sequence[Piece]) -> int | None:
-    """Return -1, 0 or 1 when two runs compare so for every value of their slots, and None when values decide.
-
-    Bytes of UTF-8 compare as code points do, which is the order that RDFC-1.0 asks for.
-    """
-    a, b = list(left), list(right)
-    i = j = 0
-    while i < len(a) and j < len(b):
-        x, y = a[i], b[j]
-        if isinstance(x, bytes) and isinstance(y, bytes):
-            shared = min(len(x), len(y))
-            if x[:shared] != y[:shared]:
-                return -1 if x[:shared] < y[:shared] else 1
-            a[i], b[j] = x[shared:], y[shared:]
-            i, j = i + (not a[i]), j + (not b[j])
-        elif x == y:
-            i, j = i + 1, j + 1
-        else:
-            return None
-    if i == len(a) and j == len(b):
-        return 0
-    rest, order = (b[j], -1) if i == len(a) else (a[i], 1)
-    return order if isinstance(rest, bytes) else None  # a slot may be empty
-
-
 class Fill:
     """A run of pieces, ready to be filled: fixed bytes at even places, slots at odd ones."""
 
@@ -76,6 +51,11 @@ class Fill:
             self._get = lambda values: (values[only],)
         elif numbers:
             self._get = itemgetter(*numbers)
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the run has no slots."""
+        return self._get is None
 
     def __call__(self, values: Sequence[bytes]) -> bytes:
         """Return the bytes with the slots' values in their places."""

@@ -11,6 +11,7 @@ import pyoxigraph
 from pyld import jsonld
 
 from services.signing.contexts import UnknownContextError, load
+from services.signing.plain import UnsignableError, check_expanded, check_plain
 
 XSD_STRING: Final = "http://www.w3.org/2001/XMLSchema#string"
 RDF_LANG_STRING: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#langString"
@@ -23,14 +24,6 @@ _ESCAPED: Final = re.compile('[\x00-\x1f\x7f"\\\\\ufffe\uffff]')
 _SHORT: Final = {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
 
 Triple = Mapping[str, Any]
-
-
-_RELATIVE: Final = "relative-iri:///"
-"""What relative addresses are resolved against, so that they can be told and refused."""
-
-
-class UnsignableError(ValueError):
-    """The document's meaning is not fully covered by the contexts, or canonicalising it would take too long."""
 
 
 def escape(text: str) -> str:
@@ -52,32 +45,28 @@ def term(node: Triple) -> str:
 
 
 def _dataset(document: Mapping[str, Any]) -> Mapping[str, Sequence[Triple]]:
+    check_plain(document)
     dropped: list[str] = []
     try:
         processor = jsonld.JsonLdProcessor(on_property_dropped=dropped.append)
-        options = {"documentLoader": load, "base": _RELATIVE}
-        dataset: Mapping[str, Sequence[Triple]] = processor.to_rdf(document, options)
+        expanded = processor.expand(document, {"documentLoader": load, "base": None})
+        check_expanded(expanded)
+        dataset: Mapping[str, Sequence[Triple]] = processor.to_rdf(expanded, {"documentLoader": load, "base": None})
     except jsonld.JsonLdError as error:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, UnknownContextError):
             cause = cause.__cause__ or cause.__context__
         raise cause or UnsignableError(f"not JSON-LD: {error.type}") from None
-    if any(_is_relative(node) for graph in dataset.values() for triple in graph for node in triple.values()):
-        raise UnsignableError("an address or a type is relative: it would mean something else elsewhere")
     if dropped:
         raise UnsignableError(f"terms that no context defines: {', '.join(sorted(map(str, dropped)))}")
     return dataset
-
-
-def _is_relative(node: Any) -> bool:
-    return isinstance(node, Mapping) and node.get("type") == "IRI" and str(node["value"]).startswith(_RELATIVE)
 
 
 def triples(document: Mapping[str, Any]) -> Sequence[Triple]:
     """Return the document's default graph.
 
     Raises:
-        UnsignableError: A term is defined in no context (it would go unsigned), or the document has named graphs.
+        UnsignableError: A term is defined in no context (it would go unsigned), the document has named graphs, or see `plain`.
         UnknownContextError: It names a context that is not pinned.
     """
     dataset = _dataset(document)
@@ -98,11 +87,14 @@ def rdfc10(text: str | bytes) -> bytes:
     """Return N-Quads in the canonical form of RDFC-1.0 with SHA-256.
 
     Raises:
-        UnsignableError: Too many blank nodes, or too many that look alike.
+        UnsignableError: No N-Quads, too many blank nodes, or too many that look alike.
     """
     data = text.encode() if isinstance(text, str) else text
     _check_work(data)
-    dataset = pyoxigraph.Dataset(pyoxigraph.parse(data, pyoxigraph.RdfFormat.N_QUADS, lenient=True))
+    try:
+        dataset = pyoxigraph.Dataset(pyoxigraph.parse(data, pyoxigraph.RdfFormat.N_QUADS, lenient=True))
+    except SyntaxError as error:
+        raise UnsignableError(f"no N-Quads: {error.msg}") from None
     dataset.canonicalize(pyoxigraph.CanonicalizationAlgorithm.RDFC_1_0)
     lines = (pyoxigraph.serialize(dataset, format=pyoxigraph.RdfFormat.N_QUADS) or b"").split(b"\n")
     return b"".join(line + b"\n" for line in sorted(filter(None, lines)))

@@ -1,14 +1,15 @@
 """A document's shape, compiled once, gives the canonical N-Quads of every document of that shape without JSON-LD.
 
-JSON-LD expansion runs once, on a document with placeholders. After that only slot values are escaped, the few blank nodes
-that hold slots are hashed (RDFC-1.0 §4.6, Hash First Degree Quads), and a ready-made layout is filled. This is sound because
+JSON-LD expansion runs once, on a document with placeholders. After that only slot values are escaped and put into ready-made quads,
+the few blank nodes that hold slots are hashed (RDFC-1.0 §4.6, Hash First Degree Quads), and the lines are sorted. Sound because
 
 1. a slot is a whole or partial string literal or `@id` IRI: never a key, a type, a datatype, a language tag or a predicate;
 2. an IRI slot follows a fixed scheme that no context defines as a term, and its value holds only IRI characters;
 3. what is absent, and how long each list is, belongs to the shape;
 
-and because whatever values could upset is checked for each document: equal first-degree hashes, nodes that get one name, quads
-that become equal. Those documents take the full path, as does any order that fixed text does not decide and no rule here covers.
+and because the two things that values could upset are looked for in each document: blank nodes with equal first-degree hashes, and
+quads that become equal. Those documents take the full path. (Two nodes that get one name upset nothing else: JSON-LD merges them,
+as quads do by themselves, but for equal lists, and the heads of equal lists have equal hashes.)
 """
 
 from __future__ import annotations
@@ -18,20 +19,21 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cmp_to_key
+from operator import eq
 from typing import Any, Final
 
 import msgspec
 
 from services.signing.contexts import terms
-from services.signing.pieces import Blank, Fill, Piece, compare, merge
-from services.signing.rdf import RDF_LANG_STRING, XSD_STRING, Triple, canonical, escape, rdfc10, triples
+from services.signing.pieces import Blank, Fill, Piece, merge
+from services.signing.rdf import RDF_LANG_STRING, XSD_STRING, Triple, canonical, escape, triples
 
-_MAX_LAYOUTS: Final = 4096
 _RDF_JSON: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#JSON"
 _IRI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>\"{}|^`\\\x7f]*")
 _SCHEME: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*):")
 _IRI_BYTES: Final = bytes(c for c in range(256) if c > 0x20 and c != 0x7F and c not in b'<>"{}|^`\\[]')  # noqa: PLR2004
+_SPACE: Final = re.compile(r"\s")
+"""Also the spaces beyond ASCII, which PyLD takes for the end of an address."""
 _PLAIN_BYTES: Final = bytes(c for c in range(256) if c > 0x1F and c not in b'"\\\x7f' and c != 0xEF)  # noqa: PLR2004
 """Bytes that are the same in JSON and in canonical N-Quads; EF begins U+FFFE and U+FFFF, among others."""
 
@@ -93,11 +95,13 @@ class Shape:
         used = {piece for line in self._lines for part in line for piece in part if isinstance(piece, int)}
         if missing := set(range(len(self.slots))) - used:
             raise ShapeError(f"slots that would go unsigned: {', '.join(self.slots[i] for i in sorted(missing))}")
-        self._hash_blanks()
-        self._find_undecided_subjects()
-        self._find_undecided_objects()
-        self._layouts: dict[Any, Fill] = {}
-        self._raw = Fill([p for line in self._lines for p in _statement(line, lambda b: b.label.encode())])
+        blanks = sorted({p.label for line in self._lines for part in line for p in part if isinstance(p, Blank)})
+        self._hash_blanks(blanks)
+        places = {label: len(self.slots) + i for i, label in enumerate(self._blanks)}
+        quads = [_statement(line, lambda blank: places[blank.label]) for line in self._lines]
+        nearly_sorted = sorted(quads, key=lambda quad: [p if isinstance(p, bytes) else b"5" for p in quad])
+        self._quads = Fill([piece for quad in nearly_sorted for piece in quad])
+        self._labels = [b"_:c14n%d" % i for i in range(len(blanks))]
 
     def _pieces(self, node: Triple, place: str) -> list[Piece]:
         if node["type"] == "blank node":
@@ -126,56 +130,27 @@ class Shape:
         self._iri_slots |= slots
         return pieces
 
-    def _hash_blanks(self) -> None:
+    def _hash_blanks(self, labels: Sequence[str]) -> None:
         """Prepare the first-degree hash of each blank node: once for good where it holds no slot."""
-        labels = sorted({p.label for line in self._lines for part in line for p in part if isinstance(p, Blank)})
-        fixed: list[tuple[str, str]] = []
-        self._varying: list[tuple[str, list[Fill], bool]] = []
+        fixed: list[tuple[str, bytes]] = []
+        varying: list[tuple[str, Fill]] = []
         for label in labels:
             own = Blank(label)
-            lines = [
-                merge(_statement(line, lambda blank, own=own: b"_:a" if blank == own else b"_:z"))
-                for line in self._lines
-                if own in line[0] or own in line[2]
-            ]
-            if any(isinstance(piece, int) for line in lines for piece in line):
-                decided = _ordered(lines)
-                whole = [Fill([p for line in decided for p in line])] if decided else [Fill(line) for line in lines]
-                self._varying.append((label, whole, decided is None))
+            around = Fill(
+                [
+                    piece
+                    for line in self._lines
+                    if own in line[0] or own in line[2]
+                    for piece in _statement(line, lambda blank, own=own: b"_:a" if blank == own else b"_:z")
+                ]
+            )
+            if around.is_fixed:
+                fixed.append((label, _first_degree_hash(around(()))))
             else:
-                text = b"".join(sorted(b"".join(p for p in line if isinstance(p, bytes)) for line in lines))
-                fixed.append((label, hashlib.sha256(text).hexdigest()))
+                varying.append((label, around))
         self._fixed_hashes = [digest for _, digest in fixed]
-        self._blanks = [label for label, _ in fixed] + [label for label, _, _ in self._varying]
-
-    def _find_undecided_subjects(self) -> None:
-        """Note named subjects whose order, or being the same, depends on values."""
-        self._subjects: list[list[Piece]] = []
-        for subject, _, _ in self._lines:
-            if subject not in self._subjects:
-                self._subjects.append(subject)
-        named = [i for i, subject in enumerate(self._subjects) if not isinstance(subject[0], Blank)]
-        undecided = {
-            i
-            for a in named
-            for b in named
-            if a < b and compare(self._subjects[a], self._subjects[b]) is None
-            for i in (a, b)
-        }
-        self._undecided = sorted(undecided)
-        self._undecided_fill = [Fill(self._subjects[i]) for i in self._undecided]
-
-    def _find_undecided_objects(self) -> None:
-        """Note values of one property whose order, or being equal, depends on values."""
-        groups: dict[tuple[int, bytes], list[int]] = {}
-        for n, (subject, predicate, _) in enumerate(self._lines):
-            groups.setdefault((self._subjects.index(subject), bytes(predicate[0])), []).append(n)  # type: ignore[arg-type]
-        self._contested: list[tuple[list[int], list[Fill]]] = []
-        for numbers in groups.values():
-            lines = {n: [*self._lines[n][2], b" .\n"] for n in numbers if not isinstance(self._lines[n][2][0], Blank)}
-            pairs = ((a, b) for a in lines for b in lines if a < b)
-            if any(compare(lines[a], lines[b]) is None for a, b in pairs):
-                self._contested.append((list(lines), [Fill(line) for line in lines.values()]))
+        self._varying = [around for _, around in varying]
+        self._blanks = [label for label, _ in (*fixed, *varying)]
 
     # -- filling -------------------------------------------------------------------------------------------------------
 
@@ -189,7 +164,7 @@ class Shape:
             raise SlotError(f"{len(values)} values for {len(self.slots)} slots")
         in_json = [msgspec.json.encode(value)[1:-1] for value in values]
         for i in self._iri_slots:
-            if in_json[i].translate(None, _IRI_BYTES):
+            if in_json[i].translate(None, _IRI_BYTES) or _SPACE.search(values[i]):
                 raise SlotError(f"{self.slots[i]}: a character that no IRI may hold")
         if not b"".join(in_json).translate(None, _PLAIN_BYTES):
             return in_json, in_json
@@ -201,56 +176,12 @@ class Shape:
 
     def canonical(self, values: Sequence[str], in_nquads: Sequence[bytes]) -> bytes:
         """Return the document's canonical N-Quads; `in_nquads` are the values from `escaped`."""
-        hashes = self._fixed_hashes.copy()
-        for _, fills, undecided in self._varying:
-            text = b"".join(sorted(fill(in_nquads) for fill in fills)) if undecided else fills[0](in_nquads)
-            hashes.append(hashlib.sha256(text).hexdigest())
-        if len(set(hashes)) < len(hashes):
-            return rdfc10(self._raw(in_nquads))
-        names = [fill(in_nquads) for fill in self._undecided_fill]
-        if len(set(names)) < len(names):
-            return canonical(self.document(values))  # nodes that become one
-        contested = []
-        for _, fills in self._contested:
-            objects = [fill(in_nquads) for fill in fills]
-            if len(set(objects)) < len(objects):
-                return rdfc10(self._raw(in_nquads))  # quads that become one
-            contested.append(_ranks(objects))
-        key = (_ranks(hashes), _ranks(names), tuple(contested))
-        layout = self._layouts.get(key)
-        if layout is None:
-            if len(self._layouts) >= _MAX_LAYOUTS:
-                self._layouts.clear()
-            try:
-                layout = self._layouts[key] = self._layout(*key)
-            except ShapeError:
-                return rdfc10(self._raw(in_nquads))
-        return layout(in_nquads)
-
-    def _layout(self, blanks: Sequence[int], names: Sequence[int], contested: Sequence[Sequence[int]]) -> Fill:
-        """Arrange the quads for one order of blank nodes, undecided subjects and undecided objects."""
-        labels = {self._blanks[i]: b"_:c14n%d" % rank for i, rank in enumerate(blanks)}
-        subject_rank = dict(zip(self._undecided, names, strict=True))
-        object_rank = {
-            n: rank
-            for (lines, _), ranks in zip(self._contested, contested, strict=True)
-            for n, rank in zip(lines, ranks, strict=True)
-        }
-        lines = [merge(_statement(line, lambda blank: labels[blank.label])) for line in self._lines]
-        subjects = [self._subjects.index(line[0]) for line in self._lines]
-
-        def order(n: int, m: int) -> int:
-            a, b = subjects[n], subjects[m]
-            if a != b and a in subject_rank and b in subject_rank:
-                return subject_rank[a] - subject_rank[b]
-            if n in object_rank and m in object_rank and a == b and self._lines[n][1] == self._lines[m][1]:
-                return object_rank[n] - object_rank[m]
-            decided = compare(lines[n], lines[m])
-            if decided is None:
-                raise ShapeError("an order that nothing decides")
-            return decided
-
-        return Fill([piece for n in sorted(range(len(lines)), key=cmp_to_key(order)) for piece in lines[n]])
+        hashes = self._fixed_hashes + [_first_degree_hash(around(in_nquads)) for around in self._varying]
+        labels = dict(zip(sorted(hashes), self._labels, strict=True))
+        lines = _lines(self._quads([*in_nquads, *(labels[digest] for digest in hashes)]))
+        if len(labels) < len(hashes) or any(map(eq, lines, lines[1:])):
+            return canonical(self.document(values))
+        return b"\n".join((*lines, b""))
 
     def document(self, values: Sequence[str]) -> dict[str, Any]:
         """Return the plain document with the values in it."""
@@ -276,21 +207,13 @@ def _statement(line: Sequence[Sequence[Piece]], named: Any) -> list[Piece]:
     return [*subject, b" ", *predicate, b" ", *value, b" .\n"]
 
 
-def _ordered(lines: Sequence[list[Piece]]) -> list[list[Piece]] | None:
-    """Return the lines in code point order, or None when values decide it."""
-    if any(compare(a, b) is None for i, a in enumerate(lines) for b in lines[i + 1 :]):
-        return None
-
-    def order(a: list[Piece], b: list[Piece]) -> int:
-        return compare(a, b) or 0
-
-    return sorted(lines, key=cmp_to_key(order))
+def _lines(text: bytes) -> list[bytes]:
+    """Return the lines of N-Quads in code point order, which is that of UTF-8's bytes; literals hold no raw line feed."""
+    lines = text.split(b"\n")
+    lines.pop()
+    lines.sort()
+    return lines
 
 
-def _ranks(texts: Sequence[Any]) -> tuple[int, ...]:
-    """Return each text's place in code point order."""
-    order = sorted(range(len(texts)), key=texts.__getitem__)
-    ranks = [0] * len(texts)
-    for rank, i in enumerate(order):
-        ranks[i] = rank
-    return tuple(ranks)
+def _first_degree_hash(around: bytes) -> bytes:
+    return hashlib.sha256(b"\n".join((*_lines(around), b""))).digest()

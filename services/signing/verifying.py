@@ -6,31 +6,39 @@ reads "unknown", never "invalid".
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
 from schemas.bitstring import decode_bits, is_set
-from services.signing.contexts import CREDENTIALS_V2, UnknownContextError
+from services.signing.badge import as_list, badge_fault, entry_fault, id_of, instant, list_fault, parsed
+from services.signing.contexts import CREDENTIALS_V2, OPEN_BADGES_V3, UnknownContextError
 from services.signing.data_integrity import CRYPTOSUITE, PURPOSE, proof_fault
-from services.signing.did_web import assertion_key, document_url, revoked_at
+from services.signing.did_web import assertion_method, document_url
 from services.signing.generic import Canonicaliser
-from services.signing.rdf import UnsignableError
+from services.signing.plain import UnsignableError
 
-_MAX_BYTES: Final = 1_000_000
-_CONTEXT_START: Final = (CREDENTIALS_V2, "https://purl.imsglobal.org/spec/ob/v3p0/context-3.0.3.json")
+_CONTEXT_START: Final = [CREDENTIALS_V2, OPEN_BADGES_V3]
+_DATA_MODELS: Final = (CREDENTIALS_V2, "https://www.w3.org/2018/credentials/v1")
+_OTHER_VERSION: Final = re.compile(r"https://purl\.imsglobal\.org/spec/ob/v3p0/context(-3\.\d\.\d)*\.json")
+_MAX_REASON: Final = 300
 StepOutcome = Literal["pass", "fail", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyStep:
-    """One question about a credential, its answer, and why in plain words."""
+    """One question about a credential, its answer, and why in plain words that any terminal can show."""
 
     name: str
     outcome: StepOutcome
     reason: str
+
+    def __post_init__(self) -> None:
+        """Make the reason fit to show: it may quote the credential, which anyone may have written."""
+        shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in self.reason[:_MAX_REASON])
+        object.__setattr__(self, "reason", shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +67,7 @@ class Verifier:
     def verify(self, credential: bytes) -> Verdict:
         """Return the verdict on one credential's bytes; whatever they are, it is an answer and no error."""
         steps: list[VerifyStep] = []
-        document = _parsed(credential)
+        document = parsed(credential)
         if isinstance(document, str):
             return Verdict((VerifyStep("parse", "fail", document),))
         steps.append(VerifyStep("parse", "pass", f"{len(credential):,} bytes of JSON"))
@@ -68,15 +76,16 @@ class Verifier:
 
     def _steps(self, document: Mapping[str, Any]) -> Iterator[VerifyStep]:
         contexts = document.get("@context")
-        if not isinstance(contexts, list) or tuple(contexts[:2]) != _CONTEXT_START:
-            yield VerifyStep("context", "fail", "does not begin with the contexts of VCDM 2.0 and Open Badges 3.0.3")
+        if not isinstance(contexts, list) or contexts[:2] != _CONTEXT_START:
+            reason = "does not begin with the contexts of VCDM 2.0 and Open Badges 3.0.3"
+            yield VerifyStep("context", "unknown" if _is_another_version(contexts) else "fail", reason)
             return
         yield VerifyStep("context", "pass", "VCDM 2.0 and Open Badges 3.0.3")
-        if fault := _shape_fault(document):
+        if fault := badge_fault(document):
             yield VerifyStep("shape", "fail", fault)
             return
         yield VerifyStep("shape", "pass", "has what an Open Badge must have")
-        yield from self._secured(document, _id_of(document["issuer"]))
+        yield from self._secured(document, id_of(document["issuer"]))
         yield self._dates(document)
         yield self._status(document)
 
@@ -87,7 +96,11 @@ class Verifier:
             yield VerifyStep("issuer", "unknown", f"{issuer} is not known here")
             return
         yield VerifyStep("issuer", "pass", issuer)
-        proof = document["proof"][0] if isinstance(document["proof"], list) else document["proof"]
+        proofs = as_list(document["proof"])
+        if len(proofs) != 1 or "previousProof" in proofs[0]:
+            yield VerifyStep("proof", "unknown", f"{len(proofs)} proofs or a chain of them; one alone is read here")
+            return
+        [proof] = proofs
         key = self._key(about, proof)
         yield key[1]
         if key[0] is not None:
@@ -96,28 +109,54 @@ class Verifier:
     def _issuer(self, did: str) -> Mapping[str, Any] | None:
         if did not in self._issuers:
             url = document_url(did)
-            found = _parsed(self._documents[url]) if url is not None and url in self._documents else None
-            self._issuers[did] = found if isinstance(found, dict) and found.get("id") == did else None
+            if url is None or url not in self._documents:
+                return None
+            read = parsed(self._documents[url])
+            self._issuers[did] = read if isinstance(read, dict) and read.get("id") == did else None
         return self._issuers[did]
 
     def _key(self, issuer: Mapping[str, Any], proof: Mapping[str, Any]) -> tuple[str | None, VerifyStep]:
         method = proof.get("verificationMethod")
-        if not isinstance(method, str) or (key := assertion_key(issuer, method)) is None:
+        if not isinstance(method, str) or (entry := assertion_method(issuer, method)) is None:
             return None, VerifyStep("key", "fail", f"the issuer publishes no key {method} for assertions")
-        if (since := revoked_at(issuer, method)) is not None:
-            return None, VerifyStep("key", "fail", f"the issuer withdrew this key ({since}); its proofs prove nothing")
-        return key, VerifyStep("key", "pass", f"{method} is published by the issuer")
+        if fault := self._withdrawn(entry, proof):
+            return None, VerifyStep("key", "fail", fault)
+        return entry["publicKeyMultibase"], VerifyStep("key", "pass", f"{method} is published by the issuer")
+
+    def _withdrawn(self, entry: Mapping[str, Any], proof: Mapping[str, Any]) -> str | None:
+        """Say why a key may not be used (CID 1.0 §2.2), or None.
+
+        A revoked key never may, since a thief can date a proof back; an expired one proves what it signed before.
+        """
+        if "revoked" in entry and ((since := instant(entry["revoked"])) is None or since <= self._now):
+            return f"the issuer withdrew this key ({entry['revoked']}); its proofs prove nothing"
+        if "expires" in entry:
+            end, made = instant(entry["expires"]), instant(proof.get("created")) or self._now
+            if end is None or made >= end:
+                return f"the key had expired ({entry['expires']}) when the proof was made"
+        return None
 
     def _proof(self, document: Mapping[str, Any], proof: Mapping[str, Any], key: str) -> VerifyStep:
-        kind = (proof.get("type"), proof.get("cryptosuite"), proof.get("proofPurpose"))
-        if kind != ("DataIntegrityProof", CRYPTOSUITE, PURPOSE):
-            return VerifyStep("proof", "fail", f"only {CRYPTOSUITE} proofs for {PURPOSE} are verified here")
+        if (proof.get("type"), proof.get("cryptosuite")) != ("DataIntegrityProof", CRYPTOSUITE):
+            return VerifyStep("proof", "unknown", f"only {CRYPTOSUITE} proofs are read here")
         unsecured = {name: member for name, member in document.items() if name != "proof"}
         try:
-            fault = proof_fault(document, proof, key, self._canonicaliser.canonical(unsecured))
-        except (UnsignableError, UnknownContextError, ValueError) as error:
+            form = self._canonicaliser.canonical(unsecured)
+            fault = self._options_fault(proof) or proof_fault(document, proof, key, form)
+        except UnknownContextError as error:
+            return VerifyStep("proof", "unknown", str(error))
+        except (UnsignableError, ValueError) as error:
             return VerifyStep("proof", "fail", str(error))
         return VerifyStep("proof", "fail", fault) if fault else VerifyStep("proof", "pass", f"{CRYPTOSUITE}, intact")
+
+    def _options_fault(self, proof: Mapping[str, Any]) -> str | None:
+        """Say which of the proof's own statements does not hold (Data Integrity 1.0 §2.1), or None."""
+        if proof.get("proofPurpose") != PURPOSE:
+            return f"its purpose is not {PURPOSE}"
+        if any(name in proof and instant(proof[name]) is None for name in ("created", "expires")):
+            return "created or expires is no date with a time zone"
+        end = instant(proof.get("expires"))
+        return None if end is None or self._now < end else f"the proof expired on {proof['expires']}"
 
     def _dates(self, document: Mapping[str, Any]) -> VerifyStep:
         start, end = instant(document["validFrom"]), instant(document.get("validUntil"))
@@ -133,9 +172,16 @@ class Verifier:
         entry = document.get("credentialStatus")
         if entry is None:
             return VerifyStep("status", "pass", "the issuer keeps no status of it")
-        if fault := _entry_fault(entry):
+        if not isinstance(entry, dict):
+            return VerifyStep("status", "fail", "credentialStatus is not one object")
+        if (entry.get("type"), entry.get("statusPurpose")) != ("BitstringStatusListEntry", "revocation"):
+            return VerifyStep("status", "unknown", "its status is of a kind that is not read here")
+        return self._revocation(entry, id_of(document["issuer"]))
+
+    def _revocation(self, entry: Mapping[str, Any], issuer: str) -> VerifyStep:
+        if fault := entry_fault(entry):
             return VerifyStep("status", "fail", fault)
-        found = self._list(entry["statusListCredential"], _id_of(document["issuer"]))
+        found = self._list(entry["statusListCredential"], issuer)
         if isinstance(found, VerifyStep):
             return found
         index = int(entry["statusListIndex"])
@@ -153,10 +199,10 @@ class Verifier:
     def _checked_list(self, url: str, issuer: str) -> bytes | VerifyStep:
         if url not in self._documents:
             return VerifyStep("status", "unknown", f"the status list {url} is not at hand")
-        document = _parsed(self._documents[url])
+        document = parsed(self._documents[url])
         if isinstance(document, str):
             return VerifyStep("status", "unknown", f"the status list: {document}")
-        if fault := _list_fault(document, url, issuer):
+        if fault := list_fault(document, url, issuer):
             return VerifyStep("status", "unknown", fault)
         for step in (*self._secured(document, issuer), self._dates({"validFrom": "", **document})):
             if step.outcome != "pass":
@@ -167,100 +213,8 @@ class Verifier:
             return VerifyStep("status", "unknown", f"the status list: {error}")
 
 
-def _parsed(data: bytes) -> dict[str, Any] | str:
-    """Return a JSON object, or what is wrong with it."""
-    if len(data) > _MAX_BYTES:
-        return f"{len(data):,} bytes; at most {_MAX_BYTES:,} are read"
-    try:
-        document = json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        return f"not JSON: {error}"
-    return document if isinstance(document, dict) else "not a JSON object"
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a member stands twice")
-    return members
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
-
-
-def _shape_fault(document: Mapping[str, Any]) -> str | None:
-    """Say which member that Open Badges 3.0 requires is missing or of another form (§B.1)."""
-    kinds = _as_list(document.get("type"))
-    if "VerifiableCredential" not in kinds or not {"OpenBadgeCredential", "AchievementCredential"} & set(
-        map(str, kinds)
-    ):
-        return "type is not VerifiableCredential and OpenBadgeCredential"
-    if missing := [
-        name for name in ("id", "issuer", "validFrom", "credentialSubject", "proof") if not document.get(name)
-    ]:
-        return f"lacks {', '.join(missing)}"
-    if not _id_of(document["issuer"]):
-        return "issuer has no id"
-    proof = document["proof"]
-    if not isinstance(proof[0] if isinstance(proof, list) else proof, dict) or (
-        isinstance(proof, list) and len(proof) != 1
-    ):
-        return "proof is not one proof"
-    return _subject_fault(document["credentialSubject"])
-
-
-def _subject_fault(subject: Any) -> str | None:
-    if not isinstance(subject, dict) or "AchievementSubject" not in _as_list(subject.get("type")):
-        return "credentialSubject is not an AchievementSubject"
-    if not subject.get("id") and not subject.get("identifier"):
-        return "credentialSubject names nobody"
-    achievement = subject.get("achievement")
-    if not isinstance(achievement, dict) or "Achievement" not in _as_list(achievement.get("type")):
-        return "credentialSubject has no achievement"
-    if missing := [name for name in ("id", "name", "description", "criteria") if not achievement.get(name)]:
-        return f"the achievement lacks {', '.join(missing)}"
-    return None
-
-
-def _entry_fault(entry: Any) -> str | None:
-    if not isinstance(entry, dict) or entry.get("type") != "BitstringStatusListEntry":
-        return "credentialStatus is not one BitstringStatusListEntry"
-    index, url = entry.get("statusListIndex"), entry.get("statusListCredential")
-    if entry.get("statusPurpose") != "revocation":
-        return "its status is not about revocation"
-    if not isinstance(index, str) or not index.isascii() or not index.isdigit() or not isinstance(url, str):
-        return "its place in the status list is malformed"
-    return None
-
-
-def _list_fault(document: Mapping[str, Any], url: str, issuer: str) -> str | None:
-    """Say why a document is not this issuer's revocation list at this URL (Bitstring Status List §2.2)."""
-    if document.get("id") != url or _id_of(document.get("issuer")) != issuer:
-        return "the status list is not this issuer's"
-    subject = document.get("credentialSubject")
-    if not isinstance(subject, dict) or not {"type", "statusPurpose", "encodedList"} <= subject.keys():
-        return "the status list lacks its bits"
-    if "BitstringStatusListCredential" not in _as_list(document.get("type")):
-        return "the status list is of another type"
-    if "revocation" not in _as_list(subject["statusPurpose"]) or not isinstance(document.get("proof"), dict | list):
-        return "the list's purpose is not revocation, or it is not signed"
-    return None
-
-
-def _id_of(node: Any) -> str:
-    found = node.get("id") if isinstance(node, dict) else node
-    return found if isinstance(found, str) else ""
-
-
-def _as_list(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def instant(text: Any) -> datetime | None:
-    """Return an aware datetime, or None when the text is no dateTimeStamp."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return None
-    return moment if moment.tzinfo else None
+def _is_another_version(contexts: Any) -> bool:
+    """Say whether these are the contexts of an Open Badge 3.0 that is not of the version read here."""
+    if not isinstance(contexts, list) or len(contexts) < len(_CONTEXT_START) or contexts[0] not in _DATA_MODELS:
+        return False
+    return isinstance(contexts[1], str) and _OTHER_VERSION.fullmatch(contexts[1]) is not None

@@ -15,7 +15,8 @@ from services.signing import data_integrity
 from services.signing.contexts import DIGESTS
 from services.signing.keys import seed_signer
 from services.signing.multikey import from_base58
-from services.signing.rdf import UnsignableError, canonical, rdfc10
+from services.signing.plain import UnsignableError
+from services.signing.rdf import canonical, rdfc10
 from services.signing.shape import Shape
 from services.signing.verifying import Verifier
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from services.signing.contexts import CREDENTIALS_V2, OPEN_BADGES_V3, UnknownContextError, context
 from services.signing.generic import Canonicaliser
-from services.signing.rdf import UnsignableError, canonical, rdfc10
+from services.signing.plain import UnsignableError
+from services.signing.rdf import canonical, rdfc10
 from services.signing.shape import Shape, ShapeError, Slot, SlotError, Text
 
 NASTY = st.text(
