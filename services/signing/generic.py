@@ -52,7 +52,7 @@ class Canonicaliser:
 def _compiled(slotted: Any) -> Shape | None:
     try:
         return Shape(slotted)
-    except (ShapeError, UnsignableError, UnknownContextError):
+    except (ShapeError, UnsignableError, UnknownContextError, UnicodeEncodeError):
         return None  # the full path says what is wrong with this document
 
 
