@@ -21,8 +21,9 @@ from schemas.events import (
     StatusReason,
 )
 from schemas.topology import LIST_PUBLISHED, STATUS_CHANGED
+from services.signing.badge import instant
 from services.signing.keys import seed_signer
-from services.signing.verifying import Verifier, instant
+from services.signing.verifying import Verifier
 from services.status.ledger import Cadence
 from streams.stage import Record, Step
 from streams.status import Lists, StatusStage
