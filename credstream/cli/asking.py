@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 from cyclopts import Parameter
+from rich.markup import escape
 from rich.tree import Tree
 
 from credstream.cli.console import DEFAULT_FOLDER, Data, Exit, Json, err, installation, out, write_json
@@ -104,8 +105,8 @@ def _bytes(name: str) -> bytes:
 
 def _steps(name: str, verdict: Verdict) -> Tree:
     colour = {"valid": "green", "invalid": "red"}.get(verdict.overall, "yellow")
-    tree = Tree(f"[bold {colour}]{verdict.overall}[/]  {name}")
+    tree = Tree(f"[bold {colour}]{verdict.overall}[/]  {escape(name)}")
     for step in verdict.steps:
         mark = {"pass": "[green]✓[/]", "fail": "[red]✗[/]"}.get(step.outcome, "[yellow]?[/]")
-        tree.add(f"{mark} {step.name}: {step.reason}")
+        tree.add(f"{mark} {step.name}: {escape(step.reason)}")
     return tree

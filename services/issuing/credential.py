@@ -21,7 +21,7 @@ from services.issuing.documents import CREDENTIALS_V2, OPEN_BADGES_V3, achieveme
 
 FORM: Final = "ob3-rdfc-1"
 """Names how a claim becomes a document. Claims pin it; a change of wording here is a new form."""
-_EVIDENCE: Final = re.compile(r"https?:[^\x00-\x20<>\"{}|^`\\\x7f\[\]]+")
+_EVIDENCE: Final = re.compile(r"https?:[^\s\x00-\x20<>\"{}|^`\\\x7f\[\]]+")
 _URN: Final = "urn:uuid:"
 
 
