@@ -37,8 +37,9 @@ class VerifyStep:
 
     def __post_init__(self) -> None:
         """Make the reason fit to show: it may quote the credential, which anyone may have written."""
-        shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in self.reason[:_MAX_REASON])
-        object.__setattr__(self, "reason", shown)
+        if len(self.reason) > _MAX_REASON or not self.reason.isprintable():
+            shown = (c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in self.reason[:_MAX_REASON])
+            object.__setattr__(self, "reason", "".join(shown))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from services.signing.contexts import CREDENTIALS_V2, OPEN_BADGES_V3, UnknownContextError, context
 from services.signing.generic import Canonicaliser
-from services.signing.plain import UnsignableError
+from services.signing.plain import MAX_DEPTH, MAX_VALUES, UnsignableError
 from services.signing.rdf import canonical, rdfc10
 from services.signing.shape import Shape, ShapeError, Slot, SlotError, Text
 
@@ -125,11 +125,38 @@ def test_what_cannot_be_compiled_soundly_is_refused(change: dict[str, Any], erro
         Shape({**badge(0, 0, 0, until=False), **change})
 
 
-def test_an_iri_slot_takes_only_what_an_iri_may_hold() -> None:
+@pytest.mark.parametrize("value", ["a b", "a\u00a0b", "a\u3000b", "a\n", "a<b", "a[b", 'a"b', "a\\b"])
+def test_an_iri_slot_takes_only_what_an_iri_may_hold(value: str) -> None:
     shape = SHAPES[0, 0, 0, False]
-    values = ["a b" if name == "id" else "x" for name in shape.slots]
+    values = [value if name == "id" else "x" for name in shape.slots]
     with pytest.raises(SlotError, match="id"):
         shape.escaped(values)
+
+
+def deep(levels: int) -> Any:
+    return "x" if not levels else [deep(levels - 1)]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"name": "\ud800"}, "surrogate"),
+        ({"na\ud800me": "x"}, "surrogate"),
+        ({"id": "urn:x:\u00a0"}, "malformed"),
+        ({"id": "urn:x:a\n"}, "malformed"),
+        ({"name": deep(MAX_DEPTH)}, "levels"),
+        ({"name": ["x"] * MAX_VALUES}, "values"),
+        ({"name": 2**53}, "number"),
+        ({"name": float("inf")}, "number"),
+        ({"name": float("nan")}, "number"),
+    ],
+)
+def test_both_paths_refuse_what_is_not_plain_and_say_why(change: dict[str, Any], reason: str) -> None:
+    shape = SHAPES[0, 0, 0, False]
+    document = {**shape.document(["x"] * len(shape.slots)), **change}
+    for canonicalise in (canonical, Canonicaliser().canonical, FAST.canonical):
+        with pytest.raises(UnsignableError, match=reason):
+            canonicalise(document)
 
 
 def test_a_graph_made_to_be_slow_is_refused_at_once() -> None:
@@ -142,6 +169,16 @@ def test_many_equal_leaves_are_no_graph_made_to_be_slow() -> None:
     document = SHAPES[0, 0, 0, False].document(["x"] * len(SHAPES[0, 0, 0, False].slots))
     document["evidence"] = [{"type": ["Evidence"], "name": "same"} for _ in range(40)]
     assert canonical(document).count(b'"same"') == 40
+
+
+def test_nodes_that_look_alike_but_hang_on_different_ones_take_the_full_path() -> None:
+    """The two middle images have equal first-degree hashes and no quad in common: only their neighbours tell them apart."""
+    document = SHAPES[0, 0, 0, False].document(["x"] * len(SHAPES[0, 0, 0, False].slots))
+    document["evidence"] = [
+        {"type": ["Evidence"], "name": name, "image": {"image": {"narrative": text}}}
+        for name, text in (("1", "x"), ("2", "y"))
+    ]
+    assert FAST.canonical(document) == canonical(document)
 
 
 @pytest.mark.parametrize("where", ["id", "evidence"])

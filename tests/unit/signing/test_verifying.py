@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from support.badges import DID, DID_URL, DOCUMENTS, LIST, METHOD, NOW, REVOKED, SIGNER, badge, did_document, signed
 
-from services.signing.plain import MAX_DEPTH, MAX_VALUES
+from services.signing.plain import MAX_DEPTH, MAX_VALUES, UnsignableError
+from services.signing.rdf import canonical
 from services.signing.verifying import Verdict, Verifier
 
 CREDENTIAL = "https://www.w3.org/2018/credentials#"
@@ -115,6 +116,24 @@ def test_a_context_that_makes_terms_mean_nothing_is_refused() -> None:
     changed = copied(GOOD)
     changed["proof"][0]["@context"] = {"honours": None}
     assert outcomes(verdict(changed)) == {"proof": "fail"}
+
+
+def test_quads_do_not_hide_in_a_language_tag() -> None:
+    document = {**badge(), "name": "porter", "description": {"@value": "moves", "@language": "en"}}
+    changed = signed(document)
+    line = '<https://issuer.example/credentials/1> <https://schema.org/name> "porter"'
+    assert f"{line} .\n".encode() in canonical(document)
+    del changed["name"]
+    changed["description"]["@language"] = f"en .\n{line}"
+    assert outcomes(verdict(changed)) == {"proof": "fail"}
+    with pytest.raises(UnsignableError, match="language"):
+        canonical({name: value for name, value in changed.items() if name != "proof"})
+
+
+@pytest.mark.parametrize("datatype", ["http://www.w3.org/2001/XMLSchema#double", "https://a<b"])
+def test_a_literal_whose_type_libraries_read_in_other_ways_is_refused(datatype: str) -> None:
+    with pytest.raises(UnsignableError, match="typ"):
+        canonical({**badge(), "name": {"@value": "5.0", "@type": datatype}})
 
 
 def nested(opening: str, inner: str, closing: str, depth: int) -> bytes:
