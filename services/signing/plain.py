@@ -61,6 +61,8 @@ def _check_members(node: Mapping[str, Any]) -> None:
             raise UnsignableError(f"the keyword {name} stands where a term should")
         if ":" in name:
             raise UnsignableError(f"a member is spelt as an address and not as a term: {name}")
+    if "@value" in node and node["@value"] is None:
+        raise UnsignableError("a value of null, which leaves what stands beside it unsigned")
     if "@context" in node:
         named = node["@context"]
         for url in named if isinstance(named, list) else [named]:

@@ -95,6 +95,7 @@ EXTRA: list[tuple[str, Any]] = [
     ("evidence", [*badge()["evidence"], {"id": "https://a\n", "type": ["Evidence"], "name": "PhD"}]),
     ("evidence", [*badge()["evidence"], {"id": "relative", "type": ["Evidence"], "name": "PhD"}]),
     ("evidence", [*badge()["evidence"], "https://a b"]),
+    ("description", {"@value": None, "@language": "cum-laude"}),
     ("honours", "summa cum laude"),
     ("@honours", "summa cum laude"),
     ("@index", "summa cum laude"),
