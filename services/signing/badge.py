@@ -12,6 +12,17 @@ from services.signing.data_integrity import DATE_TIME
 
 _MAX_BYTES: Final = 1_000_000
 _INDEX: Final = re.compile(r"[0-9]{1,10}")
+_TYPES: Final = {
+    **dict.fromkeys(("issuer", "creator", "source", "parentOrg"), "Profile"),
+    "identifier": "IdentityObject",
+    "otherIdentifier": "IdentifierEntry",
+    "alignment": "Alignment",
+    "result": "Result",
+    "resultDescription": "ResultDescription",
+    "rubricCriterionLevel": "RubricCriterionLevel",
+    "evidence": "Evidence",
+}
+"""The type that an object must have by the member in which it stands (OB 3.0 §B.1)."""
 _DECIDING: Final = frozenset({"credentialStatus", "validFrom", "validUntil"})
 
 
@@ -20,10 +31,7 @@ def parsed(data: bytes) -> dict[str, Any] | str:
     if len(data) > _MAX_BYTES:
         return f"{len(data):,} bytes; at most {_MAX_BYTES:,} are read"
     try:
-        text = data.decode()
-        document = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
-        if "\\ud" in text.lower():  # an escaped surrogate: half a pair is no text, and nothing could print it
-            json.dumps(document, ensure_ascii=False).encode()
+        document = json.loads(data.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         return f"not JSON: {error}"
     return document if isinstance(document, dict) else "not a JSON object"
@@ -52,23 +60,26 @@ def badge_fault(document: Mapping[str, Any]) -> str | None:
         return "it or its issuer has no id"
     if not all(isinstance(proof, dict) for proof in as_list(document["proof"])):
         return "a proof is no object"
-    if _says_elsewhere(document, document["id"]):
-        return "a part of it has its own id and says when it is valid or what its status is"
-    return _subject_fault(document["credentialSubject"])
+    return _subject_fault(document["credentialSubject"]) or _part_fault(document, document["id"])
 
 
-def _says_elsewhere(root: Mapping[str, Any], name: str) -> bool:
-    """Say whether a nested object speaks for the credential: JSON-LD merges the two, and readers of JSON would miss it."""
-    waiting: list[Any] = list(root.values())
+def _part_fault(root: Mapping[str, Any], name: str) -> str | None:
+    """Say which part of the credential with this id is of another type than its place asks, or speaks for the whole.
+
+    An object with the credential's own id is the credential to JSON-LD, but readers of JSON would not look there.
+    """
+    waiting: list[tuple[str, Any]] = list(root.items())
     while waiting:
-        node = waiting.pop()
+        place, node = waiting.pop()
         if isinstance(node, dict):
             if node.get("id") == name and not _DECIDING.isdisjoint(node):
-                return True
-            waiting += node.values()
+                return "a part of it has its own id and says when it is valid or what its status is"
+            if place in _TYPES and _TYPES[place] not in as_list(node.get("type")):
+                return f"{place} is not of type {_TYPES[place]}"
+            waiting += node.items()
         elif isinstance(node, list):
-            waiting += node
-    return False
+            waiting += [(place, inner) for inner in node]
+    return None
 
 
 def _subject_fault(subject: Any) -> str | None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
 from schemas.errors import IntegrityError, RefusedError
 from services.signing.jws import sign_detached, signer_of
@@ -60,6 +63,18 @@ def test_what_is_no_key_is_refused_in_one_line_without_the_passphrase(tmp_path: 
     assert str(path) in str(caught.value)
     assert PASSPHRASE.decode() not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_another_kind_of_key_and_one_in_the_clear_are_refused(tmp_path: Path) -> None:
+    encrypted, clear = BestAvailableEncryption(PASSPHRASE), NoEncryption()
+    for name, key, protection, reason in (
+        ("p256", ec.generate_private_key(ec.SECP256R1()), encrypted, "not an Ed25519 key"),
+        ("clear", Ed25519PrivateKey.generate(), clear, "not encrypted"),
+    ):
+        path = tmp_path / name
+        write_secret(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, protection))
+        with pytest.raises(RefusedError, match=reason):
+            signer(path, PASSPHRASE)
 
 
 def test_a_wrong_passphrase_and_a_missing_file_are_refused(tmp_path: Path) -> None:

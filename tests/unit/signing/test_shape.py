@@ -159,10 +159,33 @@ def test_both_paths_refuse_what_is_not_plain_and_say_why(change: dict[str, Any],
             canonicalise(document)
 
 
-def test_a_graph_made_to_be_slow_is_refused_at_once() -> None:
-    everyone = [f"_:e{i} <http://x.example/p> _:e{j} .\n" for i in range(10) for j in range(10)]
-    with pytest.raises(UnsignableError, match="look alike and point at each other"):
-        rdfc10("".join(everyone))
+def edges(pairs: list[tuple[Any, Any]]) -> str:
+    return "".join(f"_:e{a} <http://x.example/p> _:e{b} .\n" for a, b in pairs)
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        edges([(i, j) for i in range(10) for j in range(10)]),
+        edges([(c, f"{c}x{i}") for c in range(2) for i in range(9)]),
+        edges([(i, (i + 1) % 101) for i in range(101)]),
+        "".join(f'_:e{i} <http://x.example/p> "{i}" .\n' for i in range(501)),
+    ],
+    ids=["a clique", "two equal stars", "a long ring", "many nodes"],
+)
+def test_a_graph_made_to_be_slow_is_refused_at_once(graph: str) -> None:
+    with pytest.raises(UnsignableError, match="without a name"):
+        rdfc10(graph)
+
+
+def test_a_few_nodes_that_look_alike_are_told_apart_by_their_neighbours() -> None:
+    """Two equal pairs that hang on different ones: their labels follow the neighbours, however they were written."""
+    pairs = 'A <http://x.example/p> B .\nB <http://x.example/q> C .\nC <http://x.example/v> "{0}" .\n'
+    text = "".join(
+        pairs.format(value).replace("A", f"_:a{n}").replace("B", f"_:b{n}").replace("C", f"_:c{n}")
+        for n, value in enumerate(("x", "y"))
+    )
+    assert rdfc10(text) == rdfc10(text.replace("_:a0", "_:z9").replace("_:b1", "_:a0"))
 
 
 def test_many_equal_leaves_are_no_graph_made_to_be_slow() -> None:

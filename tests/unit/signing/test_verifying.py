@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from support.badges import DID, DID_URL, DOCUMENTS, LIST, METHOD, NOW, REVOKED, SIGNER, badge, did_document, signed
 
+from services.signing.data_integrity import sign
 from services.signing.plain import MAX_DEPTH, MAX_VALUES, UnsignableError
 from services.signing.rdf import canonical
+from services.signing.shape import Shape
 from services.signing.verifying import Verdict, Verifier
 
 CREDENTIAL = "https://www.w3.org/2018/credentials#"
@@ -229,6 +231,26 @@ def test_a_key_embedded_in_the_document_is_judged_like_any_other() -> None:
     for changes, wanted in (({}, "valid"), ({"revoked": "2026-01-01T00:00:00Z"}, "invalid")):
         document = json.dumps({"id": DID, "assertionMethod": [{**key, **changes}]}).encode()
         assert verdict(GOOD, {**DOCUMENTS, DID_URL: document}).overall == wanted
+
+
+def test_a_key_not_listed_for_assertions_or_listed_twice_is_not_the_issuers() -> None:
+    entry = {"id": METHOD, "type": "Multikey", "controller": DID, "publicKeyMultibase": SIGNER.public_multikey}
+    for document in (
+        {"id": DID, "verificationMethod": [entry], "authentication": [METHOD]},
+        {"id": DID, "verificationMethod": [entry], "assertionMethod": [f"{DID}#key-2"]},
+        {
+            "id": DID,
+            "verificationMethod": [entry, {**entry, "revoked": "2026-01-01T00:00:00Z"}],
+            "assertionMethod": [METHOD],
+        },
+    ):
+        assert outcomes(verdict(GOOD, {**DOCUMENTS, DID_URL: json.dumps(document).encode()}))["key"] == "fail"
+
+
+@pytest.mark.parametrize("created", ["yesterday", '2026-03-01T10:00:00Z"', "2026-03-01", "٢026-03-01T10:00:00Z", ""])
+def test_nothing_is_signed_with_a_date_that_is_none(created: str) -> None:
+    with pytest.raises(UnsignableError):
+        sign(Shape(badge()), [], SIGNER, verification_method=METHOD, created=created)
 
 
 @pytest.mark.parametrize("missing", [DID_URL, LIST])
