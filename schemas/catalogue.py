@@ -6,8 +6,7 @@ Staff write it as YAML (`credstream rules publish`); what is signed, adopted and
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -15,82 +14,24 @@ from msgspec import Struct
 from schemas.errors import MalformedError, QuarantineReason
 from schemas.events import Micros
 from schemas.ids import content_digest
+from schemas.rules import Rule
 from schemas.topology import MAX_CATALOGUE_BYTES
 
-WHOLE: Final = 1_000_000
-"""Shares and weights are whole millionths: a threshold of 40 % is 400,000."""
 _MAX_PLAIN_BYTES: Final = 20 * MAX_CATALOGUE_BYTES
 
 
-class Result(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="result"):
-    """Some result of the assessment stands that passed and reached the share of its maximum, where these are asked for."""
-
-    assessment: str
-    at_least: int | None = None  # millionths of the maximum score
-    passed: bool | None = None
-
-
-class Count(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="count"):
-    """At least `number` standing results of these assessments reach the share, or passed."""
-
-    number: int
-    assessments: tuple[str, ...]
-    at_least: int | None = None
-    passed: bool | None = None
-
-
-class Weight(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How much an assessment counts: millionths."""
-
-    assessment: str
-    weight: int
-
-
-class Weighted(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="weighted"):
-    """The weighted mean of each assessment's best share reaches `at_least`; what is missing or has no score counts zero."""
-
-    parts: tuple[Weight, ...]
-    at_least: int
-
-
-class Holds(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="holds"):
-    """The learner holds another achievement of this catalogue (a building block)."""
-
-    achievement: str
-
-
-class All(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="all"):
-    """Every criterion is met."""
-
-    of: tuple[Criterion, ...]
-
-
-class Any(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="any"):
-    """At least one criterion is met."""
-
-    of: tuple[Criterion, ...]
-
-
-Criterion: TypeAlias = Result | Count | Weighted | Holds | All | Any
-
-
-class Rule(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """When an achievement is attained.
-
-    `first`: from the first instant at which the criterion held. `standing`: it must hold at the end of the evidence.
-    """
-
-    attained: Literal["first", "standing"] = "first"
-    requires: Criterion
-
-
 class Assessment(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What providers report results of. `accepted_late_days` of None accepts a result of any age."""
+    """What providers report results of. `accepted_late_days` of None accepts a result of any age.
+
+    `levels` are those of its rubric, rising. `tags` let rules name several assessments at once.
+    """
 
     id: str
     name: str
     providers: tuple[str, ...]
     accepted_late_days: int | None = 90
+    levels: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 class Provider(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -111,6 +52,15 @@ class Alignment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     target_type: str | None = None
 
 
+class Translation(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An achievement's words in another language (BCP 47)."""
+
+    language: str
+    name: str
+    description: str
+    criteria: str
+
+
 class Achievement(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What may be earned, as Open Badges 3.0 describes it, and its rule."""
 
@@ -126,6 +76,9 @@ class Achievement(Struct, frozen=True, kw_only=True, omit_defaults=True):
     alignments: tuple[Alignment, ...] = ()
     valid_days: int | None = None
     rule: Rule
+    translations: tuple[Translation, ...] = ()
+    rationale: str | None = None
+    endorsed_by: str | None = None
 
 
 class Key(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -209,31 +162,3 @@ def unpack(packed: bytes, digest: str) -> Catalogue:
         return msgspec.json.decode(text, type=Catalogue)
     except (zlib.error, msgspec.DecodeError, RecursionError) as error:
         raise MalformedError(QuarantineReason.MALFORMED, f"no catalogue: {error}") from error
-
-
-def assessments_in(criterion: Criterion) -> Iterator[str]:
-    """Yield every assessment that a criterion looks at itself (not through what it holds)."""
-    match criterion:
-        case Result(assessment=assessment):
-            yield assessment
-        case Count(assessments=assessments):
-            yield from assessments
-        case Weighted(parts=parts):
-            yield from (part.assessment for part in parts)
-        case All(of=of) | Any(of=of):
-            for inner in of:
-                yield from assessments_in(inner)
-        case Holds():
-            return
-
-
-def achievements_in(criterion: Criterion) -> Iterator[str]:
-    """Yield every achievement that a criterion builds on."""
-    match criterion:
-        case Holds(achievement=achievement):
-            yield achievement
-        case All(of=of) | Any(of=of):
-            for inner in of:
-                yield from achievements_in(inner)
-        case _:
-            return

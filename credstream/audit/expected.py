@@ -7,14 +7,15 @@ import io
 import sqlite3
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
-from schemas import catalogue as rules
+from credstream.audit.evaluator import Shown, held
+from schemas.catalogue import Catalogue
 
 Holding = tuple[str, str]
 """A learner, as the provider names them, and an achievement."""
@@ -93,7 +94,7 @@ def _millionths(text: str) -> int | None:
 class Expectation:
     """What should come of completions sent in this order: holdings, and how many are set aside for which reason."""
 
-    def __init__(self, catalogue: rules.Catalogue, now: datetime) -> None:
+    def __init__(self, catalogue: Catalogue, now: datetime) -> None:
         """Judge by this catalogue, as of ``now``."""
         self._catalogue = catalogue
         self._now = now
@@ -129,55 +130,31 @@ class Expectation:
 
     def holdings(self) -> set[Holding]:
         """Return who holds what in the end."""
-        held: set[Holding] = set()
-        for learner, results in self._results.items():
-            standing = [c for _, c in results.values() if c.get("kind") != "retracted"]
-            mine: set[str] = set()
-            while more := {
-                a.id
-                for a in self._catalogue.achievements
-                if a.id not in mine and _holds(a.rule.requires, standing, mine)
-            }:
-                mine |= more
-            held |= {(learner, achievement) for achievement in mine}
-        return held
-
-
-def _share(completion: Mapping[str, Any]) -> Fraction | None:
-    if completion.get("score") is None:
-        return None
-    return Fraction(str(completion["score"])) / Fraction(str(completion["score_max"]))
-
-
-def _counts(completion: Mapping[str, Any], at_least: int | None, passed: bool | None) -> bool:  # noqa: FBT001
-    share = _share(completion)
-    enough = at_least is None or (share is not None and share >= Fraction(at_least, _MILLION))
-    return enough and (passed is None or completion.get("passed") is passed)
-
-
-def _holds(criterion: rules.Criterion, standing: Sequence[Mapping[str, Any]], mine: set[str]) -> bool:
-    match criterion:
-        case rules.Result():
-            return any(
-                c["assessment"] == criterion.assessment and _counts(c, criterion.at_least, criterion.passed)
-                for c in standing
+        versions = {a.id: [(0, a.rule)] for a in self._catalogue.achievements}
+        return {
+            (learner, achievement)
+            for learner, results in self._results.items()
+            for achievement in held(
+                versions, [_shown(key, c) for key, (_, c) in results.items() if c.get("kind") != "retracted"]
             )
-        case rules.Count():
-            found = [
-                c
-                for c in standing
-                if c["assessment"] in criterion.assessments and _counts(c, criterion.at_least, criterion.passed)
-            ]
-            return len(found) >= criterion.number
-        case rules.Weighted():
-            total = Fraction(0)
-            for part in criterion.parts:
-                shares = [_share(c) or Fraction(0) for c in standing if c["assessment"] == part.assessment]
-                total += part.weight * max(shares, default=Fraction(0))
-            return total >= Fraction(criterion.at_least, _MILLION) * sum(part.weight for part in criterion.parts)
-        case rules.Holds():
-            return criterion.achievement in mine
-        case rules.All():
-            return all(_holds(inner, standing, mine) for inner in criterion.of)
-        case rules.Any():
-            return any(_holds(inner, standing, mine) for inner in criterion.of)
+        }
+
+
+def _shown(order: tuple[str, str], completion: Mapping[str, Any]) -> Shown:
+    at = datetime.fromisoformat(completion["completed_at"]) - datetime(1970, 1, 1, tzinfo=UTC)
+    share = None
+    if completion.get("score") is not None:
+        share = Fraction(str(completion["score"])) / Fraction(str(completion["score_max"]))
+    return Shown(
+        assessment=completion["assessment"],
+        at=at // timedelta(microseconds=1),
+        order=order,
+        share=share,
+        passed=completion.get("passed"),
+        level=completion.get("level"),
+        role=completion.get("assessor_role"),
+        site=completion.get("site"),
+        assessor=completion.get("assessor_ref"),
+        critical=completion.get("critical"),
+        evidence=completion.get("evidence_url"),
+    )

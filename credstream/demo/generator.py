@@ -11,19 +11,11 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final
 
-from schemas.catalogue import (
-    Achievement,
-    All,
-    Count,
-    Criterion,
-    Holds,
-    Result,
-    Weighted,
-    assessments_in,
-)
-from schemas.catalogue import Any as AnyOf
+from schemas.catalogue import Achievement
 from schemas.codec import encode
 from schemas.events import POINT, AssessmentCompleted, CompletionBody, ResultKind
+from schemas.rules import All, Count, Criterion, Holds, Result, Weighted, assessments_in
+from schemas.rules import Any as AnyOf
 
 _DAYS: Final = 300
 _TRIES: Final = 3

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from credstream.rules.loader import Draft
-from schemas.catalogue import WHOLE, Achievement, All, Assessment, Issuer, Provider, Result, Rule, Weight, Weighted
+from schemas.catalogue import Achievement, Assessment, Issuer, Provider
 from schemas.errors import RefusedError
+from schemas.rules import WHOLE, All, Result, Rule, Weight, Weighted
 
 PROGRAMME: Final = "oulad"
 PROVIDER: Final = "open-university"

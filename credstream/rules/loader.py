@@ -5,43 +5,24 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from msgspec import Struct
 
+from credstream.rules import grammar
+from credstream.rules.criteria import CriteriaReader
 from credstream.rules.yaml_source import Mistakes, Place, Value, read
-from schemas.catalogue import (
-    WHOLE,
-    Achievement,
-    Alignment,
-    All,
-    Any,
-    Assessment,
-    Catalogue,
-    Count,
-    Criterion,
-    Holds,
-    Issuer,
-    Key,
-    Provider,
-    Result,
-    Rule,
-    Weight,
-    Weighted,
-    achievements_in,
-)
+from schemas.catalogue import Achievement, Alignment, Assessment, Catalogue, Issuer, Key, Provider, Translation
 from schemas.errors import PipelineError
+from schemas.events import POINT, Micros
+from schemas.rules import achievements_in, criteria_of
+from services.competency.calendars import zone
+from services.competency.progress import Standing, result_key
 
-T = TypeVar("T")
-_ID: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_NUMBER: Final = re.compile(r"\d{1,9}(\.\d{1,6})?")
-_PERCENT: Final = re.compile(r"(\d{1,3}(?:\.\d{1,4})?)\s*%")
-_NONE: Final = Value(Place("", 0, 0), "")
+_NOON: Final = 12
 
 
 class CatalogueError(PipelineError):
@@ -54,8 +35,20 @@ class CatalogueError(PipelineError):
         self.mistakes = mistakes
 
 
+class Example(Struct, frozen=True, kw_only=True):
+    """Evidence, and the decision that an achievement's author expects. `attained`: whether, or from which instant."""
+
+    place: str
+    achievement: str
+    name: str
+    results: Mapping[str, Standing]
+    holds: Mapping[str, Micros]
+    attained: bool | Micros
+    level: str | None = None
+
+
 class Draft(Struct, frozen=True, kw_only=True):
-    """A catalogue as written: all but the keys and the base URL, which the installation adds."""
+    """A catalogue as written: all but the keys and the base URL, which the installation adds. Examples are not published."""
 
     programme: str
     version: str
@@ -63,6 +56,7 @@ class Draft(Struct, frozen=True, kw_only=True):
     providers: tuple[Provider, ...]
     assessments: tuple[Assessment, ...]
     achievements: tuple[Achievement, ...]
+    examples: tuple[Example, ...] = ()
 
     def build(self, *, base_url: str, keys: Sequence[Key]) -> Catalogue:
         """Return the catalogue of an installation."""
@@ -77,6 +71,11 @@ class Draft(Struct, frozen=True, kw_only=True):
             achievements=self.achievements,
         )
 
+    def names(self, language: str = "en") -> Mapping[str, str]:
+        """Return the names of assessments and achievements by their ids, in a language where they have it."""
+        names = {a.id: a.name for a in self.assessments} | {a.id: a.name for a in self.achievements}
+        return names | {a.id: t.name for a in self.achievements for t in a.translations if t.language == language}
+
 
 def load(folder: Path) -> Draft:
     """Return what a catalogue's folder says.
@@ -86,15 +85,20 @@ def load(folder: Path) -> Draft:
     """
     mistakes = Mistakes()
     reader = _Reader(mistakes)
-    programme = reader.programme(read(folder / "programme.yaml", mistakes))
+    issuer, providers, name, version = reader.programme(read(folder / "programme.yaml", mistakes))
     assessments = reader.each(read(folder / "assessments.yaml", mistakes), reader.assessment)
-    achievements: list[tuple[Place, Achievement]] = []
-    for path in sorted((folder / "achievements").glob("*.yaml")):
-        achievements += reader.each(read(path, mistakes), reader.achievement)
+    _check_twice(mistakes, "provider", [(place, p.id) for place, p in providers])
+    _check_twice(mistakes, "assessment", [(place, a.id) for place, a in assessments])
+    _check_known(mistakes, "provider", reader.attesting, {p.id for _, p in providers})
+    reader.assessments = {a.id: a for _, a in assessments}
+    files = [read(path, mistakes) for path in sorted((folder / "achievements").glob("*.yaml"))]
+    reader.levels = {name: levels for value in files for name, levels in reader.level_names(value)}
+    achievements = [found for value in files for found in reader.each(value, reader.achievement)]
     if not achievements and not mistakes.found:
         mistakes.add(Place("achievements", 1, 1), "there is no file *.yaml with an achievement in it")
-    issuer, providers, name, version = programme
-    _check_names(mistakes, providers, assessments, achievements, reader.named)
+    _check_twice(mistakes, "achievement", [(place, a.id) for place, a in achievements])
+    _check_known(mistakes, "achievement", reader.blocks, {a.id for _, a in achievements})
+    _check_circles(mistakes, achievements)
     if mistakes.found:
         raise CatalogueError(folder, mistakes.found)
     return Draft(
@@ -104,231 +108,154 @@ def load(folder: Path) -> Draft:
         providers=tuple(p for _, p in providers),
         assessments=tuple(a for _, a in assessments),
         achievements=tuple(a for _, a in achievements),
+        examples=tuple(reader.examples),
     )
 
 
-class _Reader:
-    """Turns values into what they mean, noting what they cannot mean and going on."""
+class _Reader(CriteriaReader):
+    """Turns files into what they mean."""
 
     def __init__(self, mistakes: Mistakes) -> None:
-        self._mistakes = mistakes
-        self.named: list[tuple[Place, str, str]] = []  # place, kind, name: looked up once all files are read
-        self._criteria: Mapping[str, Callable[[Value], Criterion]] = {
-            "result": self._result,
-            "count": self._count,
-            "weighted": self._weighted,
-            "holds": lambda v: Holds(achievement=self._name(v, "achievement")),
-            "all": lambda v: All(of=self._several(v)),
-            "any": lambda v: Any(of=self._several(v)),
-        }
-
-    # -- files ---------------------------------------------------------------------------------------------------------
+        super().__init__(mistakes)
+        self.attesting: list[tuple[Place, str]] = []  # providers named by assessments: looked up afterwards
+        self.examples: list[Example] = []
 
     def programme(self, value: Value | None) -> tuple[Issuer, list[tuple[Place, Provider]], str, str]:
-        members = self._members(
-            value, {"programme", "version", "issuer", "providers"}, {"programme", "version", "issuer"}
-        )
-        about = {"name", "description", "url", "email", "country", "region"}
-        issuer = self._members(members.get("issuer"), about, {"name"})
-        profile = Issuer(**{"name": "", **{name: self._text(v) for name, v in issuer.items()}})
+        members = self.members(value, grammar.PROGRAMME)
+        issuer = self.members(members.get("issuer"), grammar.ISSUER)
+        profile = Issuer(**{"name": "", **{name: self.text(v) for name, v in issuer.items()}})
         providers = self.each(members.get("providers"), self._provider)
-        return profile, providers, self._id(members.get("programme")), self._text(members.get("version"))
+        if "time_zone" in members:
+            self.zone = self._zone(members["time_zone"])
+        return profile, providers, self.id(members.get("programme")), self.text(members.get("version"))
+
+    def _zone(self, value: Value) -> str:
+        text = self.text(value)
+        try:
+            zone(text)
+        except ValueError as error:
+            self.mistakes.add(value.place, f"{error}; known are those of the IANA database, such as America/Toronto")
+            return "UTC"
+        return text
 
     def _provider(self, value: Value) -> Provider:
-        members = self._members(value, {"id", "name", "url"}, {"id", "name"})
-        url = self._text(members["url"]) if "url" in members else None
-        return Provider(id=self._id(members.get("id")), name=self._text(members.get("name")), url=url)
-
-    def assessment(self, value: Value) -> Assessment:
-        known = {"id", "name", "providers", "accepted_late"}
-        members = self._members(value, known, {"id", "name", "providers"})
-        late = members.get("accepted_late")
-        return Assessment(
-            id=self._id(members.get("id")),
-            name=self._text(members.get("name")),
-            providers=tuple(self._name(v, "provider") for v in self._items(members.get("providers"))),
-            accepted_late_days=90 if late is None else self._days_or_unlimited(late),
+        members = self.members(value, grammar.PROVIDER)
+        return Provider(
+            id=self.id(members.get("id")), name=self.text(members.get("name")), url=self.optional(members.get("url"))
         )
 
+    def assessment(self, value: Value) -> Assessment:
+        members = self.members(value, grammar.ASSESSMENT)
+        late = members.get("accepted_late")
+        providers = [(v.place, self.text(v)) for v in self.items(members.get("providers"))]
+        self.attesting += providers
+        return Assessment(
+            id=self.id(members.get("id")),
+            name=self.text(members.get("name")),
+            providers=tuple(name for _, name in providers),
+            accepted_late_days=90 if late is None else None if late.content == "unlimited" else self.whole(late),
+            levels=tuple(self.text(v) for v in self.items(members.get("levels"))),
+            tags=tuple(self.text(v) for v in self.items(members.get("tags"))),
+        )
+
+    def level_names(self, file: Value | None) -> list[tuple[str, Sequence[str]]]:
+        """Return the levels of each achievement's award, before any rule is read; mistakes are noted when they are."""
+        found: list[tuple[str, Sequence[str]]] = []
+        for value in file.content if file is not None and not isinstance(file.content, str | Mapping) else ():
+            at: Value | None = value
+            for step in ("rule", "levels"):
+                at = at.content.get(step) if at is not None and isinstance(at.content, Mapping) else None
+            name = value.content.get("id") if isinstance(value.content, Mapping) else None
+            if at is not None and isinstance(at.content, Mapping) and name is not None:
+                found.append((str(name.content), tuple(at.content)))
+        return found
+
     def achievement(self, value: Value) -> Achievement:
-        texts = {"name", "description", "criteria"}
-        optional = {"achievement_type", "language", "field_of_study", "sector"}
-        known = texts | optional | {"id", "tags", "alignments", "valid_days", "rule"}
-        members = self._members(value, known, texts | {"id", "rule"})
-        given = {name: self._text(members[name]) for name in optional if name in members}
+        members = self.members(value, grammar.ACHIEVEMENT)
+        texts = ("name", "description", "criteria")
+        optional = ("achievement_type", "language", "field_of_study", "sector", "rationale", "endorsed_by")
+        achievement = self.id(members.get("id"))
+        self.examples += [
+            found for _, found in self.each(members.get("examples"), lambda v: self._example(v, achievement))
+        ]
+        french = self.members(members.get("fr"), grammar.TRANSLATION)
         return Achievement(
-            id=self._id(members.get("id")),
-            **{name: self._text(members.get(name)) for name in sorted(texts)},
-            tags=tuple(self._text(v) for v in self._items(members.get("tags"))),
+            id=achievement,
+            **{name: self.text(members.get(name)) for name in texts},
+            tags=tuple(self.text(v) for v in self.items(members.get("tags"))),
             alignments=tuple(a for _, a in self.each(members.get("alignments"), self._alignment)),
-            valid_days=self._whole(members["valid_days"]) if "valid_days" in members else None,
-            rule=self._rule(members.get("rule")),
-            **given,
+            valid_days=self.whole(members["valid_days"]) if "valid_days" in members else None,
+            rule=self.rule(members.get("rule")),
+            translations=(Translation(language="fr", **{name: self.text(french.get(name)) for name in texts}),)
+            if french
+            else (),
+            **{name: self.text(members[name]) for name in optional if name in members},
         )
 
     def _alignment(self, value: Value) -> Alignment:
-        known = {"target_name", "target_url", "target_framework", "target_code", "target_type"}
-        members = self._members(value, known, {"target_name", "target_url"})
-        return Alignment(
-            **{"target_name": "", "target_url": "", **{name: self._text(v) for name, v in members.items()}}
+        members = self.members(value, grammar.ALIGNMENT)
+        return Alignment(**{"target_name": "", "target_url": "", **{name: self.text(v) for name, v in members.items()}})
+
+    def _example(self, value: Value, achievement: str) -> Example:
+        members = self.members(value, grammar.EXAMPLE)
+        results = dict(self._shown(at, v) for at, v in enumerate(self.items(members.get("results"))))
+        holds = self.entries(members.get("holds"), "achievements, each with a day,") if "holds" in members else {}
+        self.blocks += [(v.place, name) for name, v in holds.items()]
+        attained = members.get("attained", Value(value.place, "false"))
+        said = attained.content in {"true", "false"}
+        return Example(
+            place=str(value.place),
+            achievement=achievement,
+            name=self.text(members.get("name")),
+            results=results,
+            holds={name: self.instant(v, hour=_NOON) for name, v in holds.items()},
+            attained=self.truth(attained) if said else self.instant(attained, hour=_NOON),
+            level=self.optional(members.get("level")),
         )
 
-    # -- rules ---------------------------------------------------------------------------------------------------------
-
-    def _rule(self, value: Value | None) -> Rule:
-        members = self._members(value, {"attained", "requires"}, {"requires"})
-        attained = self._text(members["attained"]) if "attained" in members else "first"
-        if attained not in {"first", "standing"}:
-            self._mistakes.unknown(members["attained"].place, attained, {"first", "standing"}, "way to attain")
-        requires = members.get("requires")
-        criterion = self._criterion(requires) if requires else Holds(achievement="")
-        return Rule(attained="standing" if attained == "standing" else "first", requires=criterion)
-
-    def _criterion(self, value: Value) -> Criterion:
-        members = self._members(value, self._criteria.keys(), set(), kind="criterion")
-        if len(members) != 1:
-            self._mistakes.add(value.place, f"one criterion is wanted here: {', '.join(self._criteria)}")
-            return Holds(achievement="")
-        [(kind, inner)] = members.items()
-        return self._criteria[kind](inner)
-
-    def _several(self, value: Value) -> tuple[Criterion, ...]:
-        found = tuple(self._criterion(v) for v in self._items(value))
-        if not found:
-            self._mistakes.add(value.place, "at least one criterion is wanted here")
-        return found
-
-    def _result(self, value: Value) -> Result:
-        members = self._members(value, {"assessment", "at_least", "passed"}, {"assessment"})
-        return Result(
-            assessment=self._name(members.get("assessment", _NONE), "assessment"),
-            at_least=self._share(members["at_least"]) if "at_least" in members else None,
-            passed=self._truth(members["passed"]) if "passed" in members else None,
+    def _shown(self, at: int, value: Value) -> tuple[str, Standing]:
+        members = self.members(value, grammar.EXAMPLE_RESULT)
+        score = members.get("score")
+        maximum = self.number(members["of"]) if "of" in members else 100 * POINT
+        standing = Standing(
+            revision=0,
+            digest=b"",
+            retracted=False,
+            assessment=self.known_assessment(members["assessment"]) if "assessment" in members else "",
+            completed_at=self.instant(members["on"], hour=_NOON) if "on" in members else 0,
+            score=None if score is None else self.number(score),
+            score_max=None if score is None else maximum,
+            passed=self.truth(members["passed"]) if "passed" in members else None,
+            level=self.optional(members.get("level")),
+            evidence_url=self.optional(members.get("evidence")),
+            assessor_ref=self.optional(members.get("assessor")),
+            assessor_role=self.optional(members.get("role")),
+            site=self.optional(members.get("site")),
+            critical=self.truth(members["critical"]) if "critical" in members else None,
         )
-
-    def _count(self, value: Value) -> Count:
-        members = self._members(value, {"number", "assessments", "at_least", "passed"}, {"number", "assessments"})
-        return Count(
-            number=self._whole(members.get("number", _NONE)),
-            assessments=tuple(self._name(v, "assessment") for v in self._items(members.get("assessments"))),
-            at_least=self._share(members["at_least"]) if "at_least" in members else None,
-            passed=self._truth(members["passed"]) if "passed" in members else None,
-        )
-
-    def _weighted(self, value: Value) -> Weighted:
-        members = self._members(value, {"at_least", "parts"}, {"at_least", "parts"})
-        parts = members.get("parts")
-        weights = parts.content if parts and isinstance(parts.content, Mapping) else {}
-        if parts and not weights:
-            self._mistakes.add(parts.place, "assessments and their weights are wanted here: {theory: 40, practice: 60}")
-        found = []
-        for name, weight in weights.items():
-            self.named.append((weight.place, "assessment", name))
-            found.append(Weight(assessment=name, weight=self._exact(weight)))
-        if found and not sum(part.weight for part in found):
-            self._mistakes.add(value.place, "at least one weight is more than 0")
-        return Weighted(parts=tuple(found), at_least=self._share(members.get("at_least", _NONE)))
-
-    # -- values --------------------------------------------------------------------------------------------------------
-
-    def each(self, value: Value | None, meaning: Callable[[Value], T]) -> list[tuple[Place, T]]:
-        return [(inner.place, meaning(inner)) for inner in self._items(value)]
-
-    def _members(
-        self, value: Value | None, known: Collection[str], needed: set[str], kind: str = "field"
-    ) -> Mapping[str, Value]:
-        if value is None:
-            return {}
-        if not isinstance(value.content, Mapping):
-            self._mistakes.add(value.place, "fields with values are wanted here")
-            return {}
-        names = set(known)
-        for name, inner in value.content.items():
-            if name not in names:
-                self._mistakes.unknown(inner.place, name, names, kind)
-        for name in sorted(needed - value.content.keys()):
-            self._mistakes.add(value.place, f"{name} is missing")
-        return {name: inner for name, inner in value.content.items() if name in names}
-
-    def _items(self, value: Value | None) -> Sequence[Value]:
-        if value is None:
-            return []
-        if isinstance(value.content, str | Mapping):
-            self._mistakes.add(value.place, "a list is wanted here")
-            return []
-        return value.content
-
-    def _text(self, value: Value | None) -> str:
-        if value is None:
-            return ""
-        if not isinstance(value.content, str) or not value.content:
-            self._mistakes.add(value.place, "a text is wanted here")
-            return ""
-        return value.content
-
-    def _id(self, value: Value | None) -> str:
-        text = self._text(value)
-        if value is not None and text and not _ID.fullmatch(text):
-            self._mistakes.add(value.place, f"{text}: an id has lower-case letters, digits and single hyphens")
-        return text
-
-    def _name(self, value: Value, kind: str) -> str:
-        text = self._text(value) if value.place.line else ""
-        if text:
-            self.named.append((value.place, kind, text))
-        return text
-
-    def _exact(self, value: Value) -> int:
-        """Return a number in millionths, exactly."""
-        text = self._text(value) if value.place.line else "0"
-        if not _NUMBER.fullmatch(text):
-            self._mistakes.add(value.place, f"{text}: a number with at most six decimals is wanted here")
-            return 0
-        return int(Decimal(text) * WHOLE)
-
-    def _share(self, value: Value) -> int:
-        text = self._text(value) if value.place.line else "0 %"
-        found = _PERCENT.fullmatch(text)
-        share = int(Decimal(found[1]) * WHOLE / 100) if found else -1
-        if not 0 <= share <= WHOLE:
-            self._mistakes.add(value.place, f"{text}: a percentage from 0 % to 100 % is wanted here")
-            return 0
-        return share
-
-    def _whole(self, value: Value) -> int:
-        text = self._text(value) if value.place.line else "1"
-        if not text.isdecimal() or not 0 < int(text) < 100_000:  # noqa: PLR2004
-            self._mistakes.add(value.place, f"{text}: a whole number from 1 is wanted here")
-            return 1
-        return int(text)
-
-    def _days_or_unlimited(self, value: Value) -> int | None:
-        return None if value.content == "unlimited" else self._whole(value)
-
-    def _truth(self, value: Value) -> bool:
-        text = self._text(value)
-        if text not in {"true", "false"}:
-            self._mistakes.add(value.place, f"{text}: true or false is wanted here")
-        return text == "true"
+        return result_key(self.optional(members.get("provider")) or "provider", f"{at:05d}"), standing
 
 
-def _check_names(
-    mistakes: Mistakes,
-    providers: Sequence[tuple[Place, Provider]],
-    assessments: Sequence[tuple[Place, Assessment]],
-    achievements: Sequence[tuple[Place, Achievement]],
-    named: Sequence[tuple[Place, str, str]],
-) -> None:
-    known: dict[str, set[str]] = {"provider": set(), "assessment": set(), "achievement": set()}
-    for kind, entries in (("provider", providers), ("assessment", assessments), ("achievement", achievements)):
-        for place, entry in entries:
-            if entry.id in known[kind]:
-                mistakes.add(place, f"the {kind} {entry.id} stands twice")
-            known[kind].add(entry.id)
-    for place, kind, name in named:
-        if name not in known[kind]:
-            mistakes.unknown(place, name, known[kind], kind)
-    builds_on = {a.id: set(achievements_in(a.rule.requires)) & known["achievement"] for _, a in achievements}
+def _check_twice(mistakes: Mistakes, kind: str, named: Sequence[tuple[Place, str]]) -> None:
+    known: set[str] = set()
+    for place, name in named:
+        if name in known:
+            mistakes.add(place, f"the {kind} {name} stands twice")
+        known.add(name)
+
+
+def _check_known(mistakes: Mistakes, kind: str, named: Sequence[tuple[Place, str]], known: set[str]) -> None:
+    for place, name in named:
+        if name not in known:
+            mistakes.unknown(place, name, known, kind)
+
+
+def _check_circles(mistakes: Mistakes, achievements: Sequence[tuple[Place, Achievement]]) -> None:
+    known = {a.id for _, a in achievements}
+    builds_on = {
+        a.id: {name for criterion in criteria_of(a.rule) for name in achievements_in(criterion)} & known
+        for _, a in achievements
+    }
     try:
         TopologicalSorter(builds_on).prepare()
     except CycleError as error:

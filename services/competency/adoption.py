@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from schemas.catalogue import (
-    WHOLE,
-    All,
-    Any,
-    Catalogue,
-    Count,
-    Criterion,
-    Holds,
-    Result,
-    Weighted,
-    achievements_in,
-    assessments_in,
-)
+from schemas.catalogue import Catalogue
 from schemas.events import CatalogueAdopted, CompetencyDecided, DecisionBody, Disposition, Micros
+from schemas.rules import achievements_in, assessments_in, criteria_of
 from schemas.text import MAX_ID_CHARS, text_fault
 from services.competency.decisions import Decision
+from services.competency.faults import repeated, rule_faults
 from services.competency.ledger import Draft
 from services.competency.rulebook import Adoption, Rulebook, rulebook
 
-MAX_DEPTH: Final = 16
-MAX_CRITERIA: Final = 1_000
-MAX_RESULTS_ASKED: Final = 1_000
 _MAX_FAULTS_TOLD: Final = 10
 _MAX_DETAIL_CHARS: Final = 2_000
 _MAX_VALID_DAYS: Final = 36_525  # a hundred years; later days cannot all be written as dates
@@ -122,77 +108,27 @@ def _faults(catalogue: Catalogue) -> Iterator[str]:
         if assessment.accepted_late_days is not None and assessment.accepted_late_days < 0:
             yield f"{where}: accepted_late_days is at least 0, or none"
     for achievement in catalogue.achievements:
-        where, asked = f"achievement {achievement.id!a}", achievement.rule.requires
+        where, asked = f"achievement {achievement.id!a}", criteria_of(achievement.rule)
         if achievement.valid_days is not None and not 1 <= achievement.valid_days <= _MAX_VALID_DAYS:
             yield f"{where}: valid_days is from 1 to {_MAX_VALID_DAYS}"
-        if (fault := _too_large(asked)) is not None:
-            yield f"{where}: {fault}"
+        if wrong := list(rule_faults(achievement.rule)):
+            yield from (f"{where}: {fault}" for fault in wrong)
             continue
-        yield from (f"{where}: {fault}" for fault in _faults_in(asked))
-        yield from (f"{where}: no assessment {name!a}" for name in sorted(set(assessments_in(asked)) - assessments))
-        yield from (f"{where}: no achievement {name!a}" for name in sorted(set(achievements_in(asked)) - achievements))
+        looks_at = {name for criterion in asked for name in assessments_in(criterion)}
+        builds_on = {name for criterion in asked for name in achievements_in(criterion)}
+        yield from (f"{where}: no assessment {name!a}" for name in sorted(looks_at - assessments))
+        yield from (f"{where}: no achievement {name!a}" for name in sorted(builds_on - achievements))
 
 
 def _names_of_addresses(field: str, names: Sequence[str]) -> Iterator[str]:
-    yield from _repeated(field, names)
+    yield from repeated(field, names)
     yield from (f"{field}: {name!a} cannot stand in an address" for name in names if not _URL_PART.fullmatch(name))
 
 
 def _names(field: str, names: Sequence[str]) -> Iterator[str]:
-    yield from _repeated(field, names)
+    yield from repeated(field, names)
     for name in names:
         if not 1 <= len(name) <= MAX_ID_CHARS:
             yield f"{field}: an id has from 1 to {MAX_ID_CHARS} characters"
         elif fault := text_fault(name):
             yield f"{field}: {name!a}: {fault}"
-
-
-def _repeated(field: str, names: Iterable[str]) -> Iterator[str]:
-    yield from (f"{field}: {name!a} stands {times} times" for name, times in Counter(names).items() if times > 1)
-
-
-def _too_large(criterion: Criterion) -> str | None:
-    level: list[Criterion] = [criterion]
-    criteria = 0
-    for _ in range(MAX_DEPTH):
-        criteria += len(level)
-        if criteria > MAX_CRITERIA:
-            return f"more than {MAX_CRITERIA} criteria"
-        level = [inner for outer in level if isinstance(outer, All | Any) for inner in outer.of]
-        if not level:
-            return None
-    return f"criteria more than {MAX_DEPTH} deep"
-
-
-def _faults_in(criterion: Criterion) -> Iterator[str]:  # noqa: C901  one case for each kind
-    match criterion:
-        case Result():
-            yield from _faults_asked(criterion)
-        case Count():
-            yield from _faults_asked(criterion)
-            if not 1 <= criterion.number <= MAX_RESULTS_ASKED:
-                yield f"number is from 1 to {MAX_RESULTS_ASKED}"
-            if not criterion.assessments:
-                yield "a count names its assessments"
-            yield from _repeated("count", criterion.assessments)
-        case Weighted():
-            if not 1 <= criterion.at_least <= WHOLE:
-                yield f"at_least is from 1 to {WHOLE} millionths"
-            weights = [part.weight for part in criterion.parts]
-            if min(weights, default=-1) < 0 or not sum(weights):
-                yield "weights are at least 0, and not all 0"
-            yield from _repeated("weighted", (part.assessment for part in criterion.parts))
-        case All() | Any():
-            if not criterion.of:
-                yield "all and any have something to choose from"
-            for inner in criterion.of:
-                yield from _faults_in(inner)
-        case Holds():
-            return
-
-
-def _faults_asked(criterion: Result | Count) -> Iterator[str]:
-    if criterion.at_least is not None and not 0 <= criterion.at_least <= WHOLE:
-        yield f"at_least is from 0 to {WHOLE} millionths"
-    if criterion.passed is False:
-        yield "passed is true or left out; nobody earns anything by failing"

@@ -1,226 +1,317 @@
-"""Each kind of criterion, judged: from which instant it is met, and why. The one place to look at when a kind is added.
+"""Each kind of criterion, judged: when it is met, and why. The one place to look at when a kind is added.
 
-Every kind is monotone: what is met stays met while results are added. So one instant says all, and no order of arrival can show.
-Arithmetic is on whole numbers; nothing is rounded at a threshold.
+A criterion is a function of the set of standing results and of what is held, so no order of arrival can show. Arithmetic is on
+whole numbers and fractions; nothing is rounded at a threshold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
-from msgspec import Struct
-
-from schemas.catalogue import WHOLE, All, Any, Count, Criterion, Holds, Result, Weighted
 from schemas.events import Micros
-from services.competency.progress import Standing, named
+from schemas.rules import (
+    All,
+    Any,
+    AtLeast,
+    Count,
+    Criterion,
+    Expression,
+    Holds,
+    Nothing,
+    Result,
+    Weighted,
+    inside,
+)
+from services.competency import expression
+from services.competency.calendars import FOREVER, later, period_of
+from services.competency.progress import Standing
 from services.competency.reasons import MAX_NAMES, Node
-
-Piece: TypeAlias = tuple[Micros, str, Standing]
-"""A standing result: when it was shown, its key, what it says. No two share the first two, so pieces have an order."""
-_NONE: Final[tuple[Piece, ...]] = ()
-
-
-class Evidence(Struct, frozen=True):
-    """What a learner has to show: results by assessment, and the achievements held, each with the instant from which."""
-
-    results: Mapping[str, list[Piece]]
-    held: Mapping[str, Micros]
-
-    def until(self, instant: Micros, assessments: Iterable[str]) -> Evidence:
-        """Return what these assessments and the achievements had to show at an instant. Results at one instant enter together."""
-        results = {
-            name: [piece for piece in self.results[name] if piece[0] <= instant]
-            for name in assessments
-            if name in self.results
-        }
-        return Evidence(results, {name: since for name, since in self.held.items() if since <= instant})
+from services.competency.selection import Evidence, Piece, Selector, floor_share, label, reaches, share_of
+from services.competency.tallies import MeanOf, Number, Taken, best, sweep
+from services.competency.timeline import NEVER, Timeline, at_least, is_true, negated
+from services.competency.wording import conditions
 
 
-def evidence_of(results: Mapping[str, Standing], held: Mapping[str, Micros]) -> Evidence:
-    """Return the evidence in a set of standing results; one that was retracted is none."""
-    pieces: dict[str, list[Piece]] = {}
-    for key, standing in results.items():
-        if not standing.retracted:
-            pieces.setdefault(standing.assessment, []).append((standing.completed_at, key, standing))
-    return Evidence(pieces, held)
+class Judge(Protocol):
+    """A criterion made ready to be judged. What is `monotone` stays met once it is, from an instant at which evidence entered."""
+
+    monotone: bool
+
+    def timeline(self, evidence: Evidence) -> Timeline:
+        """Return when the criterion is met."""
+
+    def explain(self, evidence: Evidence, at: Micros, used: dict[str, Standing]) -> Node:
+        """Return why the evidence, nothing of which is later than ``at``, meets the criterion then or does not.
+
+        The results that counted are added to ``used``.
+        """
 
 
-def met_since(criterion: Criterion, evidence: Evidence) -> Micros | None:  # noqa: PLR0911  one for each kind
-    """Return the first instant at which the evidence up to it met the criterion, or None."""
+def judge_of(criterion: Criterion) -> Judge:
+    """Return a criterion made ready."""
     match criterion:
         case Result():
-            return min((piece[0] for piece in _counting(criterion, (criterion.assessment,), evidence)), default=None)
+            return _Result(criterion)
         case Count():
-            instants = sorted(piece[0] for piece in _counting(criterion, criterion.assessments, evidence))
-            return instants[criterion.number - 1] if len(instants) >= criterion.number else None
+            return _Count(criterion)
         case Weighted():
-            return _weighted_since(criterion, evidence)
+            return _Weighted(criterion)
         case Holds():
-            return evidence.held.get(criterion.achievement)
-        case All():
-            latest = 0
-            for inner in criterion.of:
-                if (since := met_since(inner, evidence)) is None:
-                    return None
-                latest = max(latest, since)
-            return latest
-        case Any():
-            sinces = (met_since(inner, evidence) for inner in criterion.of)
-            return min((since for since in sinces if since is not None), default=None)
+            return _Holds(criterion)
+        case Expression():
+            return _Expression(criterion)
+        case All() | Any() | AtLeast() | Nothing():
+            return _Composed(criterion)
 
 
-def explained(criterion: Criterion, evidence: Evidence, used: dict[str, Standing]) -> Node:
-    """Return why the evidence meets the criterion or does not. The results that counted are added to ``used``."""
-    match criterion:
-        case Result():
-            return _result(criterion, evidence, used)
-        case Count():
-            pieces = sorted(_counting(criterion, criterion.assessments, evidence))[: criterion.number]
-            used.update((key, standing) for _, key, standing in pieces)
-            return Node(
-                kind="count",
-                met=len(pieces) == criterion.number,
-                about=criterion.assessments[:MAX_NAMES],
-                share=criterion.at_least,
-                passed=criterion.passed,
-                needs=criterion.number,
-                has=len(pieces),
-                by=tuple(_label(key) for _, key, _ in pieces[:MAX_NAMES]),
-                more=max(0, len(criterion.assessments) - MAX_NAMES),
-            )
-        case Weighted():
-            return _weighted(criterion, evidence, used)
-        case Holds():
-            met = criterion.achievement in evidence.held
-            return Node(kind="holds", met=met, about=(criterion.achievement,))
-        case All():
-            of = tuple(explained(inner, evidence, used) for inner in criterion.of)
-            has = sum(node.met for node in of)
-            return Node(kind="all", met=has == len(of), needs=len(of), has=has, of=of)
-        case Any():
-            of = tuple(explained(inner, evidence, used) for inner in criterion.of)
-            has = sum(node.met for node in of)
-            return Node(kind="any", met=has > 0, needs=len(of), has=has, of=of)
+class _Result:
+    def __init__(self, criterion: Result) -> None:
+        self._criterion, self._selector, self._reached = criterion, Selector(criterion), reaches(criterion)
+        self._asks = conditions(criterion)
+        self.monotone = criterion.take in {"any", "first"} and criterion.recent is None
+
+    def timeline(self, evidence: Evidence) -> Timeline:
+        criterion, recent = self._criterion, self._selector.recent
+        pieces = self._selector.pieces(evidence, criterion.assessment)
+        leaves = None if recent is None else self._selector.leaves(recent)
+        if criterion.take != "any":
+            return sweep(pieces, Taken(criterion), leaves, ever=False)
+        enough = [piece for piece in pieces if self._reached(piece[2])]
+        if leaves is None:
+            return (min(piece[0] for piece in enough),) if enough else NEVER
+        return sweep(enough, Number(1), leaves, ever=False)
+
+    def explain(self, evidence: Evidence, at: Micros, used: dict[str, Standing]) -> Node:
+        criterion = self._criterion
+        pieces = _at_hand(self._selector, self._selector.pieces(evidence, criterion.assessment), at)
+        if criterion.take == "any":
+            first = min((piece for piece in pieces if self._reached(piece[2])), default=None)
+            counted: Sequence[Piece] = () if first is None else (first,)
+            met, shown = first is not None, best(pieces)
+            share = None if shown is None else share_of(shown[2])
+        else:
+            taken = Taken(criterion)
+            for piece in sorted(pieces):
+                taken.enter(piece)
+            met, counted, share = taken.is_met(), taken.taken(), taken.share()
+        used.update((key, standing) for _, key, standing in counted if met)
+        return Node(
+            kind="result",
+            met=met,
+            about=(criterion.assessment,),
+            take="" if criterion.take == "any" else criterion.take,
+            asks=self._asks,
+            has=floor_share(share),
+            by=tuple(label(key) for _, key, _ in counted[:MAX_NAMES]) if met else (),
+        )
 
 
-def _counting(criterion: Result | Count, assessments: Iterable[str], evidence: Evidence) -> Iterator[Piece]:
-    """Yield the results that reach the share of their maximum and passed, where these are asked for."""
-    at_least, passed = criterion.at_least, criterion.passed
-    for assessment in assessments:
-        for piece in evidence.results.get(assessment, _NONE):
-            standing = piece[2]
-            if passed is not None and standing.passed is not passed:
-                continue
-            if at_least is not None and (
-                standing.score is None
-                or standing.score_max is None
-                or standing.score * WHOLE < at_least * standing.score_max
-            ):
-                continue
-            yield piece
+class _Count:
+    def __init__(self, criterion: Count) -> None:
+        self._criterion, self._selector, self._reached = criterion, Selector(criterion), reaches(criterion)
+        self._span = criterion.within or criterion.recent
+        self._is_plain = self._span is None and criterion.period is None and not criterion.distinct
+        self._asks = conditions(criterion)
+        self.monotone = criterion.recent is None
+
+    def timeline(self, evidence: Evidence) -> Timeline:
+        criterion, pieces = self._criterion, self._enough(evidence)
+        if self._is_plain:
+            if len(pieces) < criterion.number:
+                return NEVER
+            return (sorted(piece[0] for piece in pieces)[criterion.number - 1],)
+        leaves = None if self._span is None else self._selector.leaves(self._span)
+        return at_least(
+            1, [sweep(some, Number.of(criterion), leaves, ever=self.monotone) for some in self._apart(pieces)]
+        )
+
+    def explain(self, evidence: Evidence, at: Micros, used: dict[str, Standing]) -> Node:
+        criterion = self._criterion
+        found, until = self._closest(self._enough(evidence), at)
+        met = found.is_met()
+        counted = sorted(found.results.values())
+        if self._is_plain:
+            counted = counted[: criterion.number]
+        used.update((key, standing) for _, key, standing in counted)
+        return Node(
+            kind="count",
+            met=met,
+            about=criterion.assessments[:MAX_NAMES],
+            asks=self._asks,
+            needs=criterion.number,
+            has=len(counted),
+            distinct=tuple(found.different()),
+            until=None if met else until,
+            by=tuple(label(key) for _, key, _ in counted[:MAX_NAMES]),
+            more=max(0, len(criterion.assessments) - MAX_NAMES),
+        )
+
+    def _enough(self, evidence: Evidence) -> list[Piece]:
+        return [
+            piece
+            for assessment in self._criterion.assessments
+            for piece in self._selector.pieces(evidence, assessment)
+            if self._reached(piece[2])
+        ]
+
+    def _apart(self, pieces: Sequence[Piece]) -> Sequence[Sequence[Piece]]:
+        """Return the results of each calendar period apart."""
+        criterion = self._criterion
+        if criterion.period is None:
+            return (pieces,)
+        periods: dict[tuple[int, ...], list[Piece]] = {}
+        for piece in pieces:
+            periods.setdefault(period_of(piece[0], criterion.period, criterion.zone), []).append(piece)
+        return list(periods.values())
+
+    def _closest(self, pieces: Sequence[Piece], at: Micros) -> tuple[Number, Micros | None]:
+        """Return the first results that were enough, else those that can still become it; and until when more would do."""
+        criterion, nothing = self._criterion, Number.of(self._criterion)
+        if criterion.period is not None:
+            now = period_of(at, criterion.period, criterion.zone)
+            for some in sorted(self._apart(pieces), key=min):
+                found = Number.of(criterion)
+                if sweep(some, found, ever=True) or period_of(some[0][0], criterion.period, criterion.zone) == now:
+                    return found, None
+            return nothing, None
+        if self._span is None:
+            sweep(pieces, nothing, ever=False)
+            return nothing, None
+        leaves = self._selector.leaves(self._span)
+        if self.monotone and sweep(pieces, found := Number.of(criterion), leaves, ever=True):
+            return found, None
+        for piece in sorted(pieces):
+            if leaves(piece[0]) > at:
+                nothing.enter(piece)
+        until = min((leaves(piece[0]) - 1 for piece in nothing.results.values()), default=FOREVER)
+        return nothing, until if until < FOREVER else None
 
 
-def _result(criterion: Result, evidence: Evidence, used: dict[str, Standing]) -> Node:
-    first = min(_counting(criterion, (criterion.assessment,), evidence), default=None)
-    if first is not None:
-        used[first[1]] = first[2]
-    best = _best(evidence.results.get(criterion.assessment, _NONE))
-    return Node(
-        kind="result",
-        met=first is not None,
-        about=(criterion.assessment,),
-        share=criterion.at_least,
-        passed=criterion.passed,
-        has=None if best is None else _share(best[2]),
-        by=() if first is None else (_label(first[1]),),
-    )
-
-
-def _weighted_since(criterion: Weighted, evidence: Evidence) -> Micros | None:
-    weights = {part.assessment: part.weight for part in criterion.parts}
-    mean = _Mean(criterion)
-    scored = sorted(
-        piece for name in weights for piece in evidence.results.get(name, _NONE) if piece[2].score is not None
-    )
-    best: dict[str, Standing] = {}
-    for instant, _, standing in scored:
-        before = best.get(standing.assessment)
-        if before is None or _is_better(standing, before):
-            best[standing.assessment] = standing
-            weight = weights[standing.assessment]
-            mean.add(weight, standing)
-            if before is not None:
-                mean.add(-weight, before)
-            if mean.is_reached():
-                return instant
-    return None
-
-
-def _weighted(criterion: Weighted, evidence: Evidence, used: dict[str, Standing]) -> Node:
-    mean = _Mean(criterion)
-    parts: list[tuple[str, int, int | None]] = []
-    for part in criterion.parts:
-        best = _best(evidence.results.get(part.assessment, _NONE))
-        parts.append((part.assessment, part.weight, None if best is None else _share(best[2])))
-        if best is not None:
-            used[best[1]] = best[2]
-            mean.add(part.weight, best[2])
-    return Node(
-        kind="weighted",
-        met=mean.is_reached(),
-        share=criterion.at_least,
-        has=mean.floor(),
-        parts=tuple(parts[:MAX_NAMES]),
-        more=max(0, len(parts) - MAX_NAMES),
-    )
-
-
-class _Mean:
-    """An exact weighted mean of shares: for each maximum score, the sum of weight times score."""
-
+class _Weighted:
     def __init__(self, criterion: Weighted) -> None:
-        self._at_least = criterion.at_least
-        self._weight = sum(part.weight for part in criterion.parts)
-        self._sums: dict[int, int] = {}
+        self._criterion, self._selector, self._asks = criterion, Selector(criterion), conditions(criterion)
+        self.monotone = (
+            criterion.take in {"best", "first"} and criterion.missing != "excluded" and criterion.recent is None
+        )
 
-    def add(self, weight: int, standing: Standing) -> None:
-        maximum = standing.score_max or 1
-        self._sums[maximum] = self._sums.get(maximum, 0) + weight * (standing.score or 0)
+    def timeline(self, evidence: Evidence) -> Timeline:
+        recent = self._selector.recent
+        leaves = None if recent is None else self._selector.leaves(recent)
+        return sweep(self._scored(evidence), MeanOf(self._criterion), leaves, ever=self.monotone)
 
-    def is_reached(self) -> bool:
-        over, under = self._fraction()
-        return over * WHOLE >= self._at_least * under
+    def explain(self, evidence: Evidence, at: Micros, used: dict[str, Standing]) -> Node:
+        criterion, mean = self._criterion, MeanOf(self._criterion)
+        for piece in sorted(_at_hand(self._selector, self._scored(evidence), at)):
+            mean.enter(piece)
+        for attempts in mean.attempts.values():
+            used.update((key, standing) for _, key, standing in attempts.taken())
+        parts = [
+            (part.assessment, part.weight, floor_share(mean.attempts[part.assessment].share()))
+            for part in criterion.parts
+        ]
+        return Node(
+            kind="weighted",
+            met=mean.is_met(),
+            share=criterion.at_least,
+            asks=self._asks,
+            has=mean.floor(),
+            parts=tuple(parts[:MAX_NAMES]),
+            more=max(0, len(parts) - MAX_NAMES),
+        )
 
-    def floor(self) -> int:
-        over, under = self._fraction()
-        return over * WHOLE // under
-
-    def _fraction(self) -> tuple[int, int]:
-        over, under = 0, 1
-        for maximum, total in self._sums.items():
-            over, under = over * maximum + total * under, under * maximum
-        return over, under * self._weight
-
-
-def _best(pieces: Iterable[Piece]) -> Piece | None:
-    """Return the result of the greatest share; of several, the earliest."""
-    best: Piece | None = None
-    for piece in pieces:
-        if piece[2].score is None:
-            continue
-        if best is None or _is_better(piece[2], best[2]) or (piece < best and not _is_better(best[2], piece[2])):
-            best = piece
-    return best
-
-
-def _is_better(one: Standing, other: Standing) -> bool:
-    return (one.score or 0) * (other.score_max or 1) > (other.score or 0) * (one.score_max or 1)
-
-
-def _share(standing: Standing) -> int:
-    return (standing.score or 0) * WHOLE // (standing.score_max or 1)
+    def _scored(self, evidence: Evidence) -> list[Piece]:
+        return [
+            piece
+            for part in self._criterion.parts
+            for piece in self._selector.pieces(evidence, part.assessment)
+            if piece[2].score is not None
+        ]
 
 
-def _label(key: str) -> str:
-    return " ".join(named(key))
+class _Holds:
+    def __init__(self, criterion: Holds) -> None:
+        self._criterion, self._asks = criterion, conditions(criterion)
+        self.monotone = criterion.recent is None
+
+    def timeline(self, evidence: Evidence) -> Timeline:
+        criterion, holding = self._criterion, evidence.held.get(self._criterion.achievement)
+        if holding is None or (criterion.levels and holding.level not in criterion.levels):
+            return NEVER
+        if criterion.recent is None:
+            return (holding.since,)
+        end = later(holding.since, criterion.recent, criterion.zone)
+        return (holding.since, end + 1) if end < FOREVER else (holding.since,)
+
+    def explain(self, evidence: Evidence, at: Micros, used: dict[str, Standing]) -> Node:
+        del used
+        met = is_true(self.timeline(evidence), at)
+        return Node(kind="holds", met=met, about=(self._criterion.achievement,), asks=self._asks)
+
+
+class _Expression:
+    monotone = False
+
+    def __init__(self, criterion: Expression) -> None:
+        self._criterion = criterion
+
+    def timeline(self, evidence: Evidence) -> Timeline:
+        return expression.timeline(self._criterion, evidence)
+
+    def explain(self, evidence: Evidence, at: Micros, used: dict[str, Standing]) -> Node:
+        asked_at = max((i for i in expression.asked_at(self._criterion, evidence) if i <= at), default=None)
+        pieces = expression.seen(self._criterion, evidence, at)
+        met, failed = (False, None) if asked_at is None else expression.is_true(self._criterion, evidence, asked_at)
+        if met:
+            used.update((key, standing) for _, key, standing in pieces)
+        return Node(
+            kind="expression",
+            met=met,
+            about=self._criterion.assessments[:MAX_NAMES],
+            asks=(("expression", self._criterion.cel), *((("failed", failed[:200]),) if failed else ())),
+            has=len(pieces),
+        )
+
+
+class _Composed:
+    """All, any, at least so many, or none of several criteria."""
+
+    def __init__(self, criterion: All | Any | AtLeast | Nothing) -> None:
+        self._of = [judge_of(inner) for inner in inside(criterion)]
+        self._is_none = isinstance(criterion, Nothing)
+        match criterion:
+            case All():
+                self._needs = len(self._of)
+            case AtLeast():
+                self._needs = criterion.number
+            case Any() | Nothing():
+                self._needs = 1
+        self._kind = {All: "all", Any: "any", AtLeast: "at_least", Nothing: "none"}[type(criterion)]
+        self.monotone = not self._is_none and all(judge.monotone for judge in self._of)
+
+    def timeline(self, evidence: Evidence) -> Timeline:
+        enough = at_least(self._needs, list(self._timelines(evidence)))
+        return negated(enough) if self._is_none else enough
+
+    def explain(self, evidence: Evidence, at: Micros, used: dict[str, Standing]) -> Node:
+        counted: dict[str, Standing] = {} if self._is_none else used
+        of = tuple(judge.explain(evidence, at, counted) for judge in self._of)
+        has = sum(node.met for node in of)
+        met = (has >= self._needs) is not self._is_none
+        needs = self._needs if self._kind == "at_least" else len(of)
+        return Node(kind=self._kind, met=met, needs=needs, has=has, of=of)  # type: ignore[arg-type] # a table of kinds
+
+    def _timelines(self, evidence: Evidence) -> Iterator[Timeline]:
+        for judge in self._of:
+            timeline = judge.timeline(evidence)
+            yield timeline
+            if not timeline and self._needs == len(self._of) and not self._is_none:
+                return  # all were asked and one is never met
+
+
+def _at_hand(selector: Selector, pieces: Sequence[Piece], at: Micros) -> Sequence[Piece]:
+    """Return the results that are recent enough at an instant."""
+    if selector.recent is None:
+        return pieces
+    leaves = selector.leaves(selector.recent)
+    return [piece for piece in pieces if leaves(piece[0]) > at]

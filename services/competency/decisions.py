@@ -29,11 +29,11 @@ from schemas.events import (
     Verdict,
 )
 from services.competency.attainment import Judged, judged
-from services.competency.criteria import Evidence, evidence_of
 from services.competency.ledger import Draft, Ledger
-from services.competency.progress import Award, AwardState, Progress, Standing, held, named, observe
+from services.competency.progress import Award, AwardState, Progress, Standing, named, observe
 from services.competency.reasons import explanation
 from services.competency.rulebook import DAY, Offer, Rulebook, Version
+from services.competency.selection import Evidence, Holding, evidence_of, held
 
 
 class Decision(Struct, frozen=True, kw_only=True):
@@ -183,7 +183,7 @@ def _reassess(
             continue
         awards[name] = after
         if after.state is AwardState.HELD:
-            holding[name] = after.attained_at
+            holding[name] = Holding(after.attained_at, after.level)
         elif holding.pop(name, None) is not None:
             lost.add(name)
     return _with_awards(progress, awards), tuple(outcomes)
@@ -200,10 +200,10 @@ def _outcome(
     if verdict is Verdict.GRANTED and found.since is not None:
         results = tuple(_claimed(key, used[key]) for key in sorted(used, key=lambda k: (used[k].completed_at, k)))
         number = 1 if award is None else award.number + 1
-        award = draft.claim(offer, version, number, found.since, results)
+        award = draft.claim(offer, version, number, found.since, found.level, results)
     elif verdict is Verdict.ALREADY_HELD and found.since is not None and award is not None:
-        if award.attained_at != found.since:
-            award = msgspec.structs.replace(award, attained_at=found.since)
+        if (award.attained_at, award.level) != (found.since, found.level):
+            award = msgspec.structs.replace(award, attained_at=found.since, level=found.level)
     elif verdict is Verdict.REGRESSED and award is not None:
         draft.revoke(offer, award, _reason(version, lost))
         award = msgspec.structs.replace(award, state=AwardState.REVOKED_BY_RULE)

@@ -129,6 +129,7 @@ class Draft:
         version: Version,
         number: int,
         attained_at: Micros,
+        level: str | None,
         results: tuple[ClaimedResult, ...],
     ) -> Award:
         """Claim an achievement and return its award: numbered, with its credential's id and place in a status list.
@@ -139,7 +140,7 @@ class Draft:
         learner = self.cause.learner_ref
         credential = credential_uuid(naming.credential_secret, self._programme, learner, achievement.id, number, _FIRST)
         url, index = self._place(offer, self._next_claim)
-        award = Award(number, _FIRST, credential, self._next_claim, attained_at)
+        award = Award(number, _FIRST, credential, self._next_claim, attained_at, level=level)
         self.claims.append(
             CredentialClaimed(
                 claim_no=self._next_claim,

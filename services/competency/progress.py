@@ -7,7 +7,6 @@ contents of one revision the one with the larger digest.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -66,6 +65,7 @@ class Award(Struct, frozen=True, array_like=True, gc=False):
     claim_no: int
     attained_at: Micros
     state: AwardState = AwardState.HELD
+    level: str | None = None
 
 
 class Progress(Struct, frozen=True, array_like=True):
@@ -231,8 +231,3 @@ def _standing(body: CompletionBody, digest: bytes) -> Standing:
         body.site,
         body.critical,
     )
-
-
-def held(awards: Mapping[str, Award]) -> dict[str, Micros]:
-    """Return every achievement that is held, with the instant from which it is."""
-    return {name: award.attained_at for name, award in awards.items() if award.state is AwardState.HELD}

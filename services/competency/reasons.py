@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
-from schemas.catalogue import WHOLE
+from schemas.events import Micros
+from schemas.rules import Dimension
+from services.competency.wording import WORDS, Condition, Language, moment, percent, phrases
 
 MAX_BYTES: Final = 4_096
 """The longest explanation that a decision carries. Of a larger tree inner branches go first, then what is met."""
 MAX_NAMES: Final = 12
-_HUNDREDTHS: Final = WHOLE // 100
+_ENOUGH_PARTS: Final = 10  # of a date: the day
 
-Kind: TypeAlias = Literal["result", "count", "weighted", "holds", "all", "any"]
+Kind: TypeAlias = Literal["result", "count", "weighted", "holds", "all", "any", "at_least", "none", "expression"]
 
 
 class Node(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One criterion as it was judged. Shares are millionths, rounded down, so none reads as reached that was not.
 
-    `about`: assessments, or the achievement held. `has` of `needs`: parts, results, or what is held; of a weighted mean, the share
-    reached. `by`: "provider result_id" of what counted. `parts`: assessment, weight and best share of each part of a mean.
-    `more`: how many names, parts or branches are left out here.
+    `about`: assessments, or the achievement held. `asks`: conditions (see `services.competency.wording`). `has` of `needs`: parts,
+    results, or what is held; of one result or a weighted mean, the share reached. `distinct`: in what results must differ, how many
+    are needed, how many there are. `until`: when the first of those counted grows too old. `by`: "provider result_id" of what
+    counted. `parts`: assessment, weight and share of each part of a mean. `more`: how many names, parts or branches are left out.
     """
 
     kind: Kind
     met: bool
     about: tuple[str, ...] = ()
+    take: str = ""
+    asks: tuple[Condition, ...] = ()
     share: int | None = None
-    passed: bool | None = None
     needs: int | None = None
     has: int | None = None
+    distinct: tuple[tuple[Dimension, int, int], ...] = ()
+    until: Micros | None = None
     by: tuple[str, ...] = ()
     parts: tuple[tuple[str, int, int | None], ...] = ()
     of: tuple[Node, ...] = ()
@@ -57,7 +63,7 @@ def explanation(node: Node) -> str:
 
 def _bare(node: Node) -> Node:
     left_out = node.more + len(node.of) + len(node.parts)
-    return msgspec.structs.replace(node, about=node.about[:1], by=(), parts=(), of=(), more=left_out)
+    return msgspec.structs.replace(node, about=node.about[:1], asks=(), by=(), parts=(), of=(), more=left_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,70 +75,115 @@ class Line:
     text: str
 
 
-def lines(explained: str) -> list[Line]:
+def lines(explained: str, language: Language = "en", names: Mapping[str, str] | None = None) -> list[Line]:
     """Return an explanation as lines to show, each a branch of the tree, outermost first.
+
+    ``names`` are those of assessments and achievements by their ids; what is not among them is shown by its id.
 
     Raises:
         ValueError: It is no explanation.
     """
-    return list(_lines(_DECODER.decode(explained), 0))
+    return list(_Speaker(language, names or {}).lines(_DECODER.decode(explained), 0, judged=True))
 
 
-def render(explained: str) -> list[str]:
+def asked(node: Node, language: Language = "en", names: Mapping[str, str] | None = None) -> list[Line]:
+    """Return what a criterion asks, as lines to show, whatever there was."""
+    return list(_Speaker(language, names or {}).lines(node, 0, judged=False))
+
+
+def render(explained: str, language: Language = "en", names: Mapping[str, str] | None = None) -> list[str]:
     """Return an explanation as indented plain text.
 
     Raises:
         ValueError: It is no explanation.
     """
     marks = {True: "✓ ", False: "✗ ", None: "· "}
-    return ["  " * line.depth + marks[line.met] + line.text for line in lines(explained)]
+    return ["  " * line.depth + marks[line.met] + line.text for line in lines(explained, language, names)]
 
 
-def _lines(node: Node, depth: int) -> Iterator[Line]:
-    yield Line(depth, node.met, _sentence(node))
-    for inner in node.of:
-        yield from _lines(inner, depth + 1)
-    for assessment, weight, share in node.parts:
-        best = "nothing that counts yet" if share is None else percent(share)
-        yield Line(depth + 1, None, f"{assessment}: {best}, with a weight of {percent(weight)}")
-    if node.more:
-        yield Line(depth + 1, None, f"and {node.more} more")
+class _Speaker:
+    """Says a tree in a language, with the names that people know."""
 
+    def __init__(self, language: Language, names: Mapping[str, str]) -> None:
+        self._language, self._known, self._words = language, names, WORDS[language]
 
-def _sentence(node: Node) -> str:
-    match node.kind:
-        case "all" | "any":
-            asked = "all" if node.kind == "all" else "at least one"
-            return f"{asked} of {node.needs}: {node.has} met" + _missing(node, "all" if node.kind == "all" else "any")
-        case "count":
-            return f"{node.has} of {node.needs} results of {_names(node.about)}{_asked(node)}{_missing(node, 'count')}"
-        case "weighted":
-            return f"a weighted mean of {percent(node.share or 0)}: reached {percent(node.has or 0)}"
-        case "holds":
-            return f"the achievement {_names(node.about)}" + (" is held" if node.met else " is still needed")
-        case "result":
-            best = "no result that counts yet" if node.has is None else f"best so far {percent(node.has)}"
-            outcome = f": {', '.join(node.by)}" if node.met else f": {best}"
-            return f"a result of {_names(node.about)}{_asked(node)}{outcome}"
+    def lines(self, node: Node, depth: int, *, judged: bool) -> Iterator[Line]:
+        said = self._asked(node, counted=judged) + (self._found(node) if judged else "")
+        yield Line(depth, node.met if judged else None, said)
+        for inner in node.of:
+            yield from self.lines(inner, depth + 1, judged=judged)
+        for assessment, weight, share in node.parts:
+            found = "" if not judged else self._words["no_part"] if share is None else self._percent(share)
+            said = self._words["weight"].format(found, self._percent(weight)).removeprefix(", ")
+            yield Line(depth + 1, None, f"{self._names([assessment])}: {said}")
+        if node.more:
+            yield Line(depth + 1, None, self._words["more"].format(node.more))
 
+    def _asked(self, node: Node, *, counted: bool) -> str:  # noqa: PLR0911  one for each kind
+        words, about, conditions = self._words, self._names(node.about), self._conditions(node)
+        match node.kind:
+            case "result":
+                return words[f"result.{node.take}" if node.take else "result"].format(about) + conditions
+            case "count":
+                if counted:
+                    return words["counted"].format(node.has, node.needs, about) + conditions
+                return (
+                    words["one"].format(about) if node.needs == 1 else words["count"].format(node.needs, about)
+                ) + conditions
+            case "weighted":
+                return words["weighted"].format(self._percent(node.share or 0)) + conditions
+            case "holds" | "expression":
+                about = about if node.kind == "holds" else dict(node.asks).get("expression", "")
+                return words[node.kind].format(about) + conditions
+            case "at_least":
+                return words["at_least_of"].format(node.needs, len(node.of) + node.more)
+            case "all" | "any" | "none":
+                return words[node.kind].format(node.needs)
 
-def _missing(node: Node, kind: str) -> str:
-    if node.met or node.needs is None or node.has is None:
-        return ""
-    return ", 1 still needed" if kind == "any" else f", {node.needs - node.has} still needed"
+    def _found(self, node: Node) -> str:  # noqa: PLR0911  one for each kind
+        words = self._words
+        match node.kind:
+            case "result":
+                if node.met:
+                    return f": {', '.join(node.by)}" if node.by else ""
+                if node.has is None:
+                    return f": {words['nothing']}"
+                return f": {words['taken' if node.take else 'best'].format(self._percent(node.has))}"
+            case "count":
+                return self._counted(node)
+            case "weighted":
+                return words["reached"].format(self._percent(node.has or 0))
+            case "holds" | "expression":
+                return words[f"{node.kind}.{str(node.met).lower()}"]
+            case "none":
+                return words["met"].format(node.has) + ("" if node.met else words["excess"])
+            case "all" | "any" | "at_least":
+                needs = 1 if node.kind == "any" else node.needs or 0
+                missing = "" if node.met else words["needed"].format(needs - (node.has or 0))
+                return words["met"].format(node.has) + missing
 
+    def _counted(self, node: Node) -> str:
+        words = self._words
+        different = "".join(
+            words["different"].format(has, needs, words[of]) for of, needs, has in node.distinct if has < needs
+        )
+        missing = (node.needs or 0) - (node.has or 0)
+        if node.met or missing <= 0:
+            return different
+        if node.until is None:
+            return words["needed"].format(missing) + different
+        return words["needed_by"].format(missing, moment(node.until)[:_ENOUGH_PARTS]) + different
 
-def _asked(node: Node) -> str:
-    asked = [f"at least {percent(node.share)}"] if node.share is not None else []
-    asked += ["passed"] if node.passed else []
-    return f" ({', '.join(asked)})" if asked else ""
+    def _conditions(self, node: Node) -> str:
+        asks = [ask for ask in node.asks if ask[0] != "expression"]
+        said = phrases(asks, self._language)
+        said += [f"{needs} {self._words[of]}" for of, needs, _ in node.distinct]
+        text = ", ".join(said)
+        return f" ({text})" if said else ""
 
+    def _percent(self, millionths: int) -> str:
+        text = percent(millionths)
+        return text.replace(".", ",") if self._language == "fr" else text
 
-def _names(names: Sequence[str]) -> str:
-    return ", ".join(names)
-
-
-def percent(millionths: int) -> str:
-    """Return a share in per cent, exactly: 400,000 is "40 %", 399,999 is "39.9999 %"."""
-    whole, rest = divmod(millionths, _HUNDREDTHS)
-    return f"{whole}.{rest:04d}".rstrip("0").rstrip(".") + " %"
+    def _names(self, names: Sequence[str]) -> str:
+        return ", ".join(self._known.get(name, name) for name in names)

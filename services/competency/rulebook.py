@@ -13,11 +13,13 @@ from typing import Final
 
 from msgspec import Struct
 
-from schemas.catalogue import Achievement, Catalogue, Rule, achievements_in, assessments_in, canonical
+from schemas.catalogue import Achievement, Catalogue, canonical
 from schemas.events import Micros
 from schemas.ids import content_digest
+from schemas.rules import Rule, achievements_in, assessments_in, criteria_of
+from services.competency.criteria import Judge, judge_of
+from services.competency.timeline import BEGINNING
 
-BEGINNING: Final[Micros] = 0
 DAY: Final[Micros] = 86_400_000_000
 
 
@@ -52,12 +54,22 @@ class Version:
     @cached_property
     def assessments(self) -> frozenset[str]:
         """Return every assessment that it looks at."""
-        return frozenset(assessments_in(self.rule.requires))
+        return frozenset(name for criterion in criteria_of(self.rule) for name in assessments_in(criterion))
 
     @cached_property
     def blocks(self) -> frozenset[str]:
         """Return every achievement that it builds on."""
-        return frozenset(achievements_in(self.rule.requires))
+        return frozenset(name for criterion in criteria_of(self.rule) for name in achievements_in(criterion))
+
+    @cached_property
+    def judge(self) -> Judge:
+        """Return its criterion, ready to be judged."""
+        return judge_of(self.rule.requires)
+
+    @cached_property
+    def levels(self) -> tuple[tuple[str, Judge], ...]:
+        """Return its levels, rising, each ready to be judged."""
+        return tuple((level.name, judge_of(level.requires)) for level in self.rule.levels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from support.competency import DAY, EPOCH_START, PROGRAMME, CompetencyLane, catalogue, completion
 
 from schemas import codec
-from schemas.catalogue import All, Count, Criterion, Holds, Result, Weight, Weighted
 from schemas.ids import learner_key
+from schemas.rules import All, Count, Criterion, Holds, Result, Weight, Weighted
 from schemas.topology import CLAIMED, INBOX
 from streams.stage import Overlay, Record
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -13,8 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.competency import DAY, EPOCH_START, CompetencyLane, catalogue, completion, outcomes
 
-from schemas.catalogue import WHOLE, All, Assessment, Catalogue, Count, Criterion, Holds, Result, Rule, Weight, Weighted
-from schemas.catalogue import Any as AnyOf
+from credstream.audit import evaluator
+from credstream.audit.evaluator import Shown, Versions
+from schemas.catalogue import Assessment, Catalogue
 from schemas.events import (
     POINT,
     AssessmentCompleted,
@@ -26,13 +28,32 @@ from schemas.events import (
     Verdict,
 )
 from schemas.ids import content_digest
+from schemas.rules import (
+    WHOLE,
+    All,
+    AtLeast,
+    Count,
+    Criterion,
+    Distinct,
+    Expression,
+    Holds,
+    Level,
+    Nothing,
+    Result,
+    Rule,
+    Span,
+    Weight,
+    Weighted,
+)
+from schemas.rules import Any as AnyOf
 
 ASSESSMENTS = ("quiz", "lab", "essay")
 ACHIEVEMENTS = ("a", "b", "c", "d")
 SHARES = (0, 333_333, 500_000, 700_000, 700_001, WHOLE)
-Held = dict[str, int]
+Held = dict[str, tuple[int, str | None]]
+CASES = int(os.environ.get("CREDSTREAM_CASES", "120"))
 LAW = settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=CASES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 
@@ -50,7 +71,7 @@ def content(body: CompletionBody) -> bytes:
     return hashlib.sha256(text.encode()).digest()[:8]
 
 
-def standing(log: Sequence[AssessmentCompleted]) -> list[CompletionBody]:
+def standing(log: Sequence[AssessmentCompleted]) -> list[tuple[str, CompletionBody]]:
     """Of each result the highest revision, of equals the larger digest; then without those retracted."""
     best: dict[tuple[str, str], CompletionBody] = {}
     for completed in log:
@@ -58,109 +79,129 @@ def standing(log: Sequence[AssessmentCompleted]) -> list[CompletionBody]:
         name = (completed.provider, body.result_id)
         if name not in best or (body.revision, content(body)) > (best[name].revision, content(best[name])):
             best[name] = body
-    return [body for body in best.values() if body.kind is not ResultKind.RETRACTED]
+    return [(provider, body) for (provider, _), body in best.items() if body.kind is not ResultKind.RETRACTED]
 
 
-def share(body: CompletionBody) -> Fraction | None:
-    if body.score is None or body.score_max is None:
-        return None
-    return Fraction(body.score, body.score_max)
-
-
-def counts(criterion: Result | Count, body: CompletionBody) -> bool:
-    reached = share(body)
-    if criterion.at_least is not None and (reached is None or reached < Fraction(criterion.at_least, WHOLE)):
-        return False
-    return not criterion.passed or body.passed is True
-
-
-def is_met(criterion: Criterion, seen: Sequence[CompletionBody], held: frozenset[str]) -> bool:
-    match criterion:
-        case Result():
-            return any(b.assessment == criterion.assessment and counts(criterion, b) for b in seen)
-        case Count():
-            return sum(b.assessment in criterion.assessments and counts(criterion, b) for b in seen) >= criterion.number
-        case Weighted():
-            total = sum(
-                part.weight * max((share(b) or Fraction(0) for b in seen if b.assessment == part.assessment), default=0)
-                for part in criterion.parts
+def shown(log: Sequence[AssessmentCompleted]) -> list[Shown]:
+    """What stands, as the evaluator reads it."""
+    out = []
+    for provider, body in standing(log):
+        share = None if body.score is None or body.score_max is None else Fraction(body.score, body.score_max)
+        out.append(
+            Shown(
+                assessment=body.assessment,
+                at=body.completed_at,
+                order=(provider, body.result_id),
+                share=share,
+                passed=body.passed,
+                level=body.level,
+                role=body.assessor_role,
+                site=body.site,
+                assessor=body.assessor_ref,
+                critical=body.critical,
+                evidence=body.evidence_url,
             )
-            return total / sum(part.weight for part in criterion.parts) >= Fraction(criterion.at_least, WHOLE)
-        case Holds():
-            return criterion.achievement in held
-        case All():
-            return all(is_met(inner, seen, held) for inner in criterion.of)
-        case AnyOf():
-            return any(is_met(inner, seen, held) for inner in criterion.of)
-
-
-def names_in(criterion: Criterion) -> set[str]:
-    match criterion:
-        case Result():
-            return {criterion.assessment}
-        case Count():
-            return set(criterion.assessments)
-        case Weighted():
-            return {part.assessment for part in criterion.parts}
-        case Holds():
-            return {f"achievement {criterion.achievement}"}
-        case All() | AnyOf():
-            return set().union(*(names_in(inner) for inner in criterion.of))
-
-
-Versions = Sequence[tuple[int, Rule | None]]  # from when; None: retired
-
-
-def attained(versions: Versions, results: Sequence[CompletionBody], held: Held) -> int | None:
-    """Walk through time, moment by moment, with the rule of each moment."""
-    entered = [(b.completed_at, b.assessment) for b in results]
-    entered += [(since, f"achievement {name}") for name, since in held.items()]
-    unbroken, mode = None, "first"
-    for moment in sorted({at for at, _ in entered}):
-        in_force = [rule for start, rule in versions if start <= moment]
-        rule = in_force[-1] if in_force else None
-        if rule is None or not names_in(rule.requires) & {name for at, name in entered if at == moment}:
-            continue
-        seen = [b for b in results if b.completed_at <= moment]
-        met = is_met(rule.requires, seen, frozenset(name for name, since in held.items() if since <= moment))
-        mode = rule.attained
-        if met and mode == "first":
-            return moment
-        unbroken = (unbroken if unbroken is not None else moment) if met else None
-    return unbroken if mode == "standing" else None
+        )
+    return out
 
 
 def meaning(rules: Mapping[str, Versions], log: Sequence[AssessmentCompleted]) -> Held:
-    """Everything held, with its instant: from nothing, until nothing changes."""
-    results, held = standing(log), dict[str, int]()
-    while True:
-        after = {name: at for name, v in rules.items() if (at := attained(v, results, held)) is not None}
-        if after == held:
-            return held
-        held = after
+    """Everything held, with its instant and level."""
+    return {name: (one.since, one.level) for name, one in evaluator.held(rules, shown(log)).items()}
 
 
 # --- programmes and lives ---
 
 
-def asks(draw: st.DrawFn, blocks: Sequence[str], depth: int) -> Criterion:
-    kinds = ["result", "count", "weighted", *(["holds"] if blocks else []), *(["all", "any"] if depth else [])]
-    kind = draw(st.sampled_from(kinds))
-    shares, names = st.sampled_from((None, *SHARES)), st.sampled_from(ASSESSMENTS)
-    passed = draw(st.sampled_from((None, None, True)))
+NAMES = st.sampled_from(ASSESSMENTS)
+SHARE = st.sampled_from(SHARES)
+MAYBE_SHARE = st.sampled_from((None, *SHARES))
+SPANS = st.sampled_from(
+    (Span(hours=24), Span(hours=47), Span(hours=72), Span(months=1), Span(months=1, hours=24), Span(hours=1))
+)
+ZONES = st.sampled_from(("UTC", "America/Toronto", "Pacific/Kiritimati"))
+INSTANTS = st.integers(-1, 41).map(lambda days: EPOCH_START + days * DAY)
+LEVELS = ("weak", "fair", "strong")
+SEVERAL = st.lists(NAMES, min_size=1, max_size=3, unique=True).map(tuple)
+EXPRESSIONS = (
+    "results.exists(r, has(r.share) && r.share >= 700000)",
+    "results.filter(r, has(r.passed) && r.passed).size() >= 2",
+    "results.size() == 1 || 'a' in held",
+    "results.exists(r, now - r.completed_at > 2 * day)",
+    "results.all(r, r.share > 0)",  # fails where a result has no score
+)
+
+
+def choice(draw: st.DrawFn, name: str, values: st.SearchStrategy[Any], asked: dict[str, Any]) -> None:
+    """Now and then ask for more."""
+    if draw(st.integers(0, 5)) == 5:
+        asked[name] = draw(values)
+
+
+def selection(draw: st.DrawFn) -> dict[str, Any]:
+    asked: dict[str, Any] = {"zone": draw(ZONES)}
+    choice(draw, "roles", st.sampled_from((("mentor",), ("mentor", "peer"))), asked)
+    choice(draw, "sites", st.just(("north",)), asked)
+    choice(draw, "evidence", st.just(value=True), asked)
+    choice(draw, "critical", st.booleans(), asked)
+    choice(draw, draw(st.sampled_from(("not_before", "by"))), INSTANTS, asked)
+    choice(draw, "attempts", st.integers(1, 3), asked)
+    choice(draw, "gap", SPANS, asked)
+    choice(draw, "recent", SPANS, asked)
+    return asked
+
+
+def bar(draw: st.DrawFn) -> dict[str, Any]:
+    asked: dict[str, Any] = {"at_least": draw(MAYBE_SHARE), "passed": draw(st.sampled_from((None, None, True, False)))}
+    choice(draw, "levels", st.sampled_from((LEVELS[1:], LEVELS[2:])), asked)
+    return asked
+
+
+def asks_of_results(draw: st.DrawFn) -> Criterion:
+    kind = draw(st.sampled_from(("result", "count", "weighted")))
     if kind == "result":
-        return Result(assessment=draw(names), at_least=draw(shares), passed=passed)
+        take: Any = draw(st.sampled_from(("any", "any", "best", "latest", "first", "mean")))
+        asked: dict[str, Any] = {"at_least": draw(SHARE)} if take == "mean" else bar(draw)
+        return Result(assessment=draw(NAMES), take=take, **asked, **selection(draw))
     if kind == "count":
-        several = tuple(draw(st.lists(names, min_size=1, max_size=3, unique=True)))
-        return Count(number=draw(st.integers(1, 4)), assessments=several, at_least=draw(shares), passed=passed)
-    if kind == "weighted":
-        several = tuple(draw(st.lists(names, min_size=1, max_size=3, unique=True)))
-        parts = tuple(Weight(assessment=name, weight=draw(st.sampled_from((1, 250_000, 333_333)))) for name in several)
-        return Weighted(parts=parts, at_least=draw(st.sampled_from(SHARES[1:])))
+        asked = bar(draw) | selection(draw)
+        dimensions: Any = st.lists(st.sampled_from(("assessment", "assessor", "site", "day")), unique=True, max_size=2)
+        if "recent" not in asked:
+            way = draw(st.sampled_from(("", "", "within", "period")))
+            if way == "within":
+                asked["within"] = draw(SPANS)
+            if way == "period":
+                asked["period"] = draw(st.sampled_from(("day", "week", "month", "quarter", "year")))
+        several = draw(SEVERAL)
+        most = {"assessment": min(2, len(several))}
+        distinct = tuple(Distinct(of=of, number=draw(st.integers(1, most.get(of, 2)))) for of in draw(dimensions))
+        return Count(number=draw(st.integers(1, 4)), assessments=several, distinct=distinct, **asked)
+    parts = tuple(Weight(assessment=n, weight=draw(st.sampled_from((1, 250_000, 333_333)))) for n in draw(SEVERAL))
+    take = draw(st.sampled_from(("best", "best", "latest", "first", "mean")))
+    missing: Any = draw(st.sampled_from(("zero", "zero", "excluded", "blocks")))
+    at_least = draw(st.sampled_from(SHARES[1:]))
+    return Weighted(parts=parts, at_least=at_least, take=take, missing=missing, **selection(draw))
+
+
+def asks(draw: st.DrawFn, blocks: Sequence[str], depth: int) -> Criterion:
+    composed = ["all", "any", "at_least", "none"] if depth else []
+    kind = draw(st.sampled_from(["results", "results", *(["holds"] if blocks else []), "expression", *composed]))
+    if kind == "results":
+        return asks_of_results(draw)
+    if kind == "expression":
+        return Expression(
+            cel=draw(st.sampled_from(EXPRESSIONS)), assessments=draw(SEVERAL), achievements=tuple(blocks[:1])
+        )
     if kind == "holds":
-        return Holds(achievement=draw(st.sampled_from(list(blocks))))
+        asked: dict[str, Any] = {}
+        choice(draw, "recent", SPANS, asked)
+        choice(draw, "levels", st.just(LEVELS[1:]), asked)
+        return Holds(achievement=draw(st.sampled_from(list(blocks))), zone=draw(ZONES), **asked)
     of = tuple(asks(draw, blocks, depth - 1) for _ in range(draw(st.integers(1, 3))))
-    return All(of=of) if kind == "all" else AnyOf(of=of)
+    if kind == "at_least":
+        return AtLeast(number=draw(st.integers(1, len(of))), of=of)
+    composed_of: dict[str, type[All | AnyOf | Nothing]] = {"all": All, "any": AnyOf, "none": Nothing}
+    return composed_of[kind](of=of)
 
 
 @st.composite
@@ -169,7 +210,12 @@ def programmes(draw: st.DrawFn) -> dict[str, Rule]:
     number = draw(st.integers(1, len(ACHIEVEMENTS)))
     return {
         name: Rule(
-            attained=draw(st.sampled_from(("first", "standing"))), requires=asks(draw, ACHIEVEMENTS[:at], depth=2)
+            attained=draw(st.sampled_from(("first", "standing"))),
+            requires=asks(draw, ACHIEVEMENTS[:at], depth=2),
+            levels=tuple(
+                Level(name=level, requires=asks(draw, ACHIEVEMENTS[:at], depth=0))
+                for level in draw(st.lists(st.sampled_from(LEVELS), unique=True, max_size=2))
+            ),
         )
         for at, name in enumerate(ACHIEVEMENTS[:number])
     }
@@ -183,6 +229,13 @@ def thresholds() -> st.SearchStrategy[dict[str, Rule]]:
     )
 
 
+AGES = st.one_of(
+    st.integers(0, 6).map(lambda days: days * DAY),
+    st.integers(0, 960).map(lambda hours: hours * DAY // 24),
+    st.sampled_from((47, 48, 72)).map(lambda hours: hours * DAY // 24 + 1),
+)
+
+
 @st.composite
 def completions(draw: st.DrawFn) -> AssessmentCompleted:
     maximum = draw(st.sampled_from((100, 70, 3)))
@@ -190,12 +243,18 @@ def completions(draw: st.DrawFn) -> AssessmentCompleted:
     kind = draw(st.sampled_from([*[ResultKind.COMPLETED] * 3, ResultKind.CORRECTED, ResultKind.RETRACTED]))
     made = completion(
         f"r-{draw(st.integers(0, 5))}",
-        at=draw(st.integers(0, 6)) * DAY,
+        at=draw(AGES),
         provider=draw(st.sampled_from(("college", "employer"))),
         kind=kind,
         revision=draw(st.integers(0 if kind is ResultKind.COMPLETED else 1, 2)),
         assessment=draw(st.sampled_from(ASSESSMENTS)),
         passed=draw(st.sampled_from((None, True, False))),
+        level=draw(st.sampled_from((None, *LEVELS))),
+        assessor_role=draw(st.sampled_from((None, "mentor", "peer"))),
+        assessor_ref=draw(st.sampled_from((None, "one", "two"))),
+        site=draw(st.sampled_from((None, "north", "south"))),
+        critical=draw(st.sampled_from((None, None, True, False))),
+        evidence_url=draw(st.sampled_from((None, "https://evidence.example/1"))),
         score=None,
     )
     body = body_of(made)
@@ -228,7 +287,7 @@ def in_force(*adoptions: tuple[Mapping[str, Rule], int, int | None]) -> dict[str
 
 def held(lane: CompetencyLane) -> Held:
     awards = lane.progress().awards
-    return {name: awards[name].attained_at for name in lane.holds()}
+    return {name: (awards[name].attained_at, awards[name].level) for name in lane.holds()}
 
 
 # --- the laws ---

@@ -9,17 +9,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from schemas import codec
-from schemas.catalogue import (
-    Achievement,
-    Assessment,
-    Catalogue,
-    Criterion,
-    Issuer,
-    Key,
-    Provider,
-    Rule,
-    pack,
-)
+from schemas.catalogue import Achievement, Assessment, Catalogue, Issuer, Key, Provider, pack
 from schemas.errors import MalformedError, QuarantineReason
 from schemas.events import (
     POINT,
@@ -39,6 +29,7 @@ from schemas.events import (
     StatusRequested,
 )
 from schemas.ids import lane_of, learner_key
+from schemas.rules import Criterion, Rule
 from schemas.topology import CLAIMED, DECIDED, INBOX, STATUS_DECIDED, Topic
 from services.competency.ledger import Ledger, Naming
 from services.competency.progress import AwardState, Progress, decoded

@@ -20,10 +20,11 @@ from support.competency import (
 )
 
 from schemas import codec
-from schemas.catalogue import Assessment, Result
+from schemas.catalogue import Assessment
 from schemas.errors import MalformedError, QuarantineReason
 from schemas.events import POINT, AssessmentCompleted, CompletionBody, Disposition, ResultKind
 from schemas.ids import learner_key
+from schemas.rules import Result
 from services.competency.progress import Progress, Standing, check_room, observe
 
 RULES = {"passed": Result(assessment="quiz", at_least=700_000)}

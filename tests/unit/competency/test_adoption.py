@@ -22,22 +22,7 @@ from support.competency import (
 )
 
 from schemas import codec
-from schemas.catalogue import (
-    WHOLE,
-    All,
-    Assessment,
-    Catalogue,
-    Count,
-    Criterion,
-    Holds,
-    Key,
-    Result,
-    Rule,
-    Weight,
-    Weighted,
-    pack,
-)
-from schemas.catalogue import Any as AnyOf
+from schemas.catalogue import Assessment, Catalogue, Key, pack
 from schemas.errors import MalformedError, QuarantineReason
 from schemas.events import (
     CatalogueAdopted,
@@ -51,8 +36,26 @@ from schemas.events import (
 )
 from schemas.events import StatusAction as Action
 from schemas.ids import issuer_did, learner_key
+from schemas.rules import (
+    WHOLE,
+    All,
+    AtLeast,
+    Count,
+    Criterion,
+    Distinct,
+    Expression,
+    Holds,
+    Nothing,
+    Result,
+    Rule,
+    Span,
+    Weight,
+    Weighted,
+)
+from schemas.rules import Any as AnyOf
 from schemas.topology import CLAIMED
-from services.competency.adoption import MAX_DEPTH, catalogue_faults
+from services.competency.adoption import catalogue_faults
+from services.competency.faults import MAX_DEPTH
 from services.signing.jws import sign_detached
 from services.signing.keys import LocalSigner
 
@@ -271,7 +274,26 @@ def deep(levels: int) -> Criterion:
         (Holds(achievement="z"), "no achievement 'z'"),
         (Result(assessment="quiz", at_least=WHOLE + 1), "at_least"),
         (Result(assessment="quiz", at_least=-1), "at_least"),
-        (Result(assessment="quiz", passed=False), "passed"),
+        (Result(assessment="quiz", take="mean"), "a mean is asked for at_least"),
+        (Result(assessment="quiz", take="mean", at_least=1, passed=True), "a mean is asked for at_least"),
+        (Result(assessment="quiz", gap=Span()), "gap is more than nothing"),
+        (Result(assessment="quiz", recent=Span(months=-1, hours=1)), "recent is more than nothing"),
+        (Result(assessment="quiz", zone="America/Torono"), "no time zone 'America/Torono'"),
+        (Result(assessment="quiz", zone="../etc/passwd"), "no time zone"),
+        (Result(assessment="quiz", attempts=0), "attempts is from 1"),
+        (Result(assessment="quiz", not_before=2, by=1), "not_before is later than by"),
+        (Count(number=1, assessments=("quiz",), within=Span(hours=1), period="day"), "one is asked at most"),
+        (Count(number=1, assessments=("quiz",), within=Span(hours=1), recent=Span(hours=1)), "one is asked at most"),
+        (Count(number=2, assessments=("quiz",), distinct=(Distinct(of="assessment", number=2),)), "not 2 different"),
+        (Count(number=1, assessments=("quiz",), distinct=(Distinct(of="day", number=0),)), "distinct day is from 1"),
+        (Count(number=1, assessments=("quiz",), distinct=(Distinct(of="day", number=1),) * 2), "stands 2 times"),
+        (AtLeast(number=2, of=(HARD,)), "at_least asks for 1 to 1 of 1"),
+        (Nothing(of=()), "something to choose from"),
+        (Expression(cel="results.size()", assessments=("quiz",)), "says true or false, and this one is INT"),
+        (Expression(cel="results.exists(r, r.scoer > 1)", assessments=("quiz",)), "1:20: undefined field 'scoer'"),
+        (Expression(cel="true"), "names the assessments or achievements"),
+        (Expression(cel="true || " * 300 + "true", assessments=("quiz",)), "at most 2000 characters"),
+        (Expression(cel="(" * 500 + "true" + ")" * 500, assessments=("quiz",)), "recursion limit"),
         (Count(number=0, assessments=("quiz",)), "number"),
         (Count(number=1, assessments=()), "names its assessments"),
         (Count(number=1, assessments=("quiz", "quiz")), "stands 2 times"),

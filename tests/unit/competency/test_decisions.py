@@ -14,7 +14,6 @@ from support.competency import (
     outcomes,
 )
 
-from schemas.catalogue import All, Criterion, Holds, Result, Rule, Weight, Weighted
 from schemas.events import (
     ClaimBody,
     CompetencyDecided,
@@ -29,6 +28,7 @@ from schemas.events import (
     Verdict,
 )
 from schemas.ids import LIST_LENGTH, credential_uuid, status_place, subject_id
+from schemas.rules import All, Criterion, Holds, Result, Rule, Weight, Weighted
 from services.competency.ledger import ProgrammeNumbers
 
 PASS = Result(assessment="quiz", at_least=700_000)

@@ -7,9 +7,10 @@ import json
 import pytest
 from support.competency import CompetencyLane, catalogue, completion, outcomes
 
-from schemas.catalogue import All, Count, Criterion, Holds, Result, Weight, Weighted
-from schemas.catalogue import Any as AnyOf
-from services.competency.reasons import MAX_BYTES, Node, explanation, lines, percent, render
+from schemas.rules import All, Count, Criterion, Holds, Result, Weight, Weighted
+from schemas.rules import Any as AnyOf
+from services.competency.reasons import MAX_BYTES, Node, explanation, lines, render
+from services.competency.wording import percent
 
 ALL_KINDS = All(
     of=(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from credstream.rules.loader import CatalogueError, load
-from schemas.catalogue import Weighted
+from schemas.rules import Weighted
 
 GOOD = {
     "programme.yaml": "programme: p\nversion: 1\nissuer: {name: Issuer}\nproviders:\n  - {id: college, name: College}\n",
@@ -55,8 +55,14 @@ def test_the_pilots_have_every_sector_and_every_kind_of_criterion(root: Path) ->
         ("{reslt: {assessment: theory}}", "unknown criterion reslt; did you mean result?"),
         ("{result: {assesment: theory}}", "unknown field assesment; did you mean assessment?"),
         ("{result: {assessment: theori}}", "unknown assessment theori; did you mean theory?"),
-        ("{result: {assessment: theory, at_least: 101 %}}", "101 %: a percentage from 0 % to 100 % is wanted here"),
-        ("{result: {assessment: theory, at_least: 70}}", "70: a percentage from 0 % to 100 % is wanted here"),
+        (
+            "{result: {assessment: theory, at_least: 101 %}}",
+            "101 %: a share is wanted here: a percentage from 0 % to 100 %, or 18 of 25",
+        ),
+        (
+            "{result: {assessment: theory, at_least: 70}}",
+            "70: a share is wanted here: a percentage from 0 % to 100 %, or 18 of 25",
+        ),
         ("{result: {assessment: theory, passed: yes please}}", "yes please: true or false is wanted here"),
         ("{count: {number: 0, assessments: [theory]}}", "0: a whole number from 1 is wanted here"),
         ("{weighted: {at_least: 40 %, parts: {theory: 0}}}", "at least one weight is more than 0"),
@@ -69,7 +75,7 @@ def test_the_pilots_have_every_sector_and_every_kind_of_criterion(root: Path) ->
         ("{all: []}", "at least one criterion is wanted here"),
         (
             "{all: [{result: {assessment: theory}}], any: []}",
-            "one criterion is wanted here: result, count, weighted, holds, all, any",
+            "one criterion is wanted here: result, count, weighted, mean, holds, all, any, none, at_least, expression",
         ),
         ("&a {all: [*a]}", "anchors and aliases are not read"),
     ],
