@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from cyclopts import App
 
-from credstream.cli import asking, demonstrating, keeping, running, sending
+from credstream.cli import asking, demonstrating, keeping, ruling, running, sending
 from credstream.cli.console import err, out
 
 app = App(
@@ -36,6 +36,11 @@ keys.command(keeping.create_key, name="create")
 app.command(keys)
 
 rules = App(name="rules", help="Catalogues: what may be earned, and when.")
-rules.command(keeping.check_rules, name="check")
-rules.command(keeping.publish_rules, name="publish")
+rules.command(ruling.check)
+rules.command(ruling.try_examples, name="test")
+rules.command(ruling.explain)
+rules.command(ruling.show)
+rules.command(ruling.diff)
+rules.command(ruling.publish_rules, name="publish")
+rules.command(ruling.schema)
 app.command(rules)

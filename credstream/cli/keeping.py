@@ -1,4 +1,4 @@
-"""Commands for staff and operators: export, topics, status, keys, rules."""
+"""Commands for staff and operators: export, topics, status, keys."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from credstream import installation as installations
 from credstream.cli.console import DEFAULT_FOLDER, Data, Exit, Json, err, installation, is_terminal, out, write_json
 from credstream.picture import mermaid
 from credstream.revoking import request_revocation
-from credstream.rules.loader import load as load_catalogue
-from credstream.rules.publishing import publish
 from schemas.errors import RefusedError
 from schemas.events import StatusReason
 from streams import topics as broker_topics
@@ -118,26 +116,4 @@ def create_key(
     key = installations.create_signing_key(place, chosen, purpose, active_from)
     out.print(f"made {key.id} ({key.public_key_multibase}), active from {active_in_hours:g} hours on")
     out.print("next: publish the catalogue again (credstream rules publish), and restart issuing and status")
-    return Exit.DONE
-
-
-def check_rules(folder: Path) -> Exit:
-    """Check a catalogue's files; every mistake is told at once, with its place."""
-    draft = load_catalogue(folder)
-    out.print(
-        f"{draft.programme} {draft.version}: {len(draft.achievements)} achievements, {len(draft.assessments)} assessments, "
-        f"{len(draft.providers)} providers; no mistakes"
-    )
-    return Exit.DONE
-
-
-def publish_rules(folder: Path, *, data: Data = DEFAULT_FOLDER) -> Exit:
-    """Publish a catalogue: sign it, and wait until every lane has adopted it. Publishing the current one changes nothing."""
-    place = installation(data)
-    draft = load_catalogue(folder)
-    catalogue = draft.build(base_url=place.base_url, keys=installations.public_keys(place, draft.programme))
-    published = publish(place, catalogue, say=out.print)
-    what = "adopted by every lane" if published.new else "this is the current version already"
-    out.print(f"{draft.programme} {draft.version}, adoption {published.adoption_no}: {what}")
-    out.print(published.digest)
     return Exit.DONE

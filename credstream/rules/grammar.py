@@ -240,7 +240,7 @@ EXAMPLE: Final = Fields(
 EXAMPLE_RESULT: Final = Fields(
     {
         "assessment": _text("Its id."),
-        "on": {**_DATE, "description": "The day (at noon) or instant at which it was shown."},
+        "date": {**_DATE, "description": "The day (at noon) or instant at which it was shown."},
         "provider": _text("Any name; results of one assessor are told apart by it too."),
         "score": {**_NUMBER, "description": "Points."},
         "of": {**_NUMBER, "description": "The maximum; 100 unless given."},
@@ -252,7 +252,7 @@ EXAMPLE_RESULT: Final = Fields(
         "critical": _TRUTH,
         "evidence": _text("An address."),
     },
-    frozenset({"assessment", "on"}),
+    frozenset({"assessment", "date"}),
 )
 TRANSLATION: Final = Fields(
     {

@@ -71,11 +71,6 @@ class Draft(Struct, frozen=True, kw_only=True):
             achievements=self.achievements,
         )
 
-    def names(self, language: str = "en") -> Mapping[str, str]:
-        """Return the names of assessments and achievements by their ids, in a language where they have it."""
-        names = {a.id: a.name for a in self.assessments} | {a.id: a.name for a in self.achievements}
-        return names | {a.id: t.name for a in self.achievements for t in a.translations if t.language == language}
-
 
 def load(folder: Path) -> Draft:
     """Return what a catalogue's folder says.
@@ -222,7 +217,7 @@ class _Reader(CriteriaReader):
             digest=b"",
             retracted=False,
             assessment=self.known_assessment(members["assessment"]) if "assessment" in members else "",
-            completed_at=self.instant(members["on"], hour=_NOON) if "on" in members else 0,
+            completed_at=self.instant(members["date"], hour=_NOON) if "date" in members else 0,
             score=None if score is None else self.number(score),
             score_max=None if score is None else maximum,
             passed=self.truth(members["passed"]) if "passed" in members else None,

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from schemas.events import Micros
 from schemas.rules import (
+    WHOLE,
     All,
     Any,
     AtLeast,
@@ -206,8 +207,9 @@ class _Weighted:
             mean.enter(piece)
         for attempts in mean.attempts.values():
             used.update((key, standing) for _, key, standing in attempts.taken())
+        whole = sum(part.weight for part in criterion.parts)
         parts = [
-            (part.assessment, part.weight, floor_share(mean.attempts[part.assessment].share()))
+            (part.assessment, part.weight * WHOLE // whole, floor_share(mean.attempts[part.assessment].share()))
             for part in criterion.parts
         ]
         return Node(

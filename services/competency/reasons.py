@@ -135,9 +135,11 @@ class _Speaker:
             case "holds" | "expression":
                 about = about if node.kind == "holds" else dict(node.asks).get("expression", "")
                 return words[node.kind].format(about) + conditions
-            case "at_least":
-                return words["at_least_of"].format(node.needs, len(node.of) + node.more)
-            case "all" | "any" | "none":
+            case "all" | "any" | "at_least" | "none":
+                if not counted:
+                    return words[f"asked.{node.kind}"].format(node.needs)
+                if node.kind == "at_least":
+                    return words["at_least_of"].format(node.needs, len(node.of) + node.more)
                 return words[node.kind].format(node.needs)
 
     def _found(self, node: Node) -> str:  # noqa: PLR0911  one for each kind

@@ -1,0 +1,200 @@
+"""`credstream rules`: what programme staff do with a catalogue, from a first draft to publishing it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from cyclopts import Parameter
+from rich.markup import escape
+from rich.table import Table
+from rich.tree import Tree
+
+from credstream import documents
+from credstream import installation as installations
+from credstream.cli.console import DEFAULT_FOLDER, Data, Exit, Json, err, installation, out, write_json
+from credstream.rules.explaining import differences, explained_rule
+from credstream.rules.grammar import json_schema
+from credstream.rules.loader import Draft, load
+from credstream.rules.publishing import publish
+from credstream.rules.testing import Tested, run_examples, said
+from schemas.catalogue import Catalogue, canonical
+from schemas.errors import RefusedError
+from schemas.ids import content_digest
+from services.competency.reasons import render
+from services.competency.wording import Language
+
+Folder = Annotated[Path, Parameter(help="A catalogue's folder.")]
+MaybeFolder = Annotated[Path | None, Parameter(help="A catalogue's folder; by default what is published.")]
+
+
+def check(folder: Folder) -> Exit:
+    """Check a catalogue's files; every mistake is told at once, with its place, and every example is run.
+
+    Example: credstream rules check catalogues/ontario-pilots
+    """
+    draft = load(folder)
+    failed = [tested for tested in run_examples(draft) if not tested.passed]
+    out.print(
+        f"{draft.programme} {draft.version}: {len(draft.achievements)} achievements, {len(draft.assessments)} assessments, "
+        f"{len(draft.providers)} providers; no mistakes"
+    )
+    if failed:
+        err.print(f"{len(failed)} of {len(draft.examples)} examples are decided otherwise; see credstream rules test")
+    return Exit.NO if failed else Exit.DONE
+
+
+def try_examples(
+    folder: Folder,
+    *,
+    every: Annotated[bool, Parameter(name="--all", negative=(), help="Show those that agree too.")] = False,
+) -> Exit:
+    """Run the examples in a catalogue's files: is each decided as its author expects?
+
+    Exit code 1 when one is not. `rules publish` runs them too, and refuses.
+    """
+    draft = load(folder)
+    found = run_examples(draft)
+    names = _names(draft, "en")
+    for tested in found:
+        if every or not tested.passed:
+            out.print(_tested_tree(tested, names))
+    without = sorted({a.id for a in draft.achievements} - {example.achievement for example in draft.examples})
+    failed = sum(not tested.passed for tested in found)
+    out.print(f"{len(found) - failed} of {len(found)} examples are decided as expected")
+    if without:
+        out.print(f"without any example: {', '.join(without)}")
+    return Exit.NO if failed else Exit.DONE
+
+
+def _tested_tree(tested: Tested, names: Mapping[str, str]) -> Tree:
+    example = tested.example
+    mark = "[green]✓[/]" if tested.passed else "[red]✗[/]"
+    tree = Tree(f"{mark} [bold]{escape(example.achievement)}[/]: {escape(example.name)}  ({example.place})")
+    expected = said(example.attained) + (f", level {example.level}" if example.level else "")
+    got = said(tested.attained) + (f", level {tested.level}" if tested.level else "")
+    tree.add(escape(f"decided: {got}" if tested.passed else f"expected: {expected}; decided: {got}"))
+    for line in render(tested.explanation, names=names):
+        tree.add(escape(line))
+    return tree
+
+
+def show(
+    folder: MaybeFolder = None,
+    achievement: Annotated[str | None, Parameter(name="--achievement", help="One achievement, in full.")] = None,
+    *,
+    as_json: Json = False,
+    data: Data = DEFAULT_FOLDER,
+) -> Exit:
+    """Show a catalogue: its achievements, with each rule's digest as decisions and claims name it.
+
+    Example: credstream rules show --achievement safe-patient-transfer
+    """
+    catalogue = _catalogue(folder, data)
+    chosen = [a for a in catalogue.achievements if achievement in {None, a.id}]
+    if not chosen:
+        raise RefusedError(f"{catalogue.programme} has no achievement {achievement}")
+    if as_json:
+        write_json(msgspec.to_builtins(chosen))
+        return Exit.DONE
+    if achievement is not None:
+        out.print_json(canonical(chosen[0].rule).decode())
+        return Exit.DONE
+    table = Table(
+        "achievement", "name", "sector", "attained", "rule", title=f"{catalogue.programme} {catalogue.version}"
+    )
+    for one in chosen:
+        digest = content_digest(canonical(one.rule))
+        table.add_row(one.id, one.name, one.sector or "", one.rule.attained, digest.removeprefix("sha256-")[:12])
+    out.print(table)
+    return Exit.DONE
+
+
+def explain(
+    achievement: Annotated[str | None, Parameter(help="One achievement; by default all.")] = None,
+    *,
+    folder: Annotated[Path | None, Parameter(help="A catalogue's folder; by default what is published.")] = None,
+    language: Annotated[Language, Parameter(help="en or fr.")] = "en",
+    data: Data = DEFAULT_FOLDER,
+) -> Exit:
+    """Say rules in plain English or French.
+
+    Example: credstream rules explain safe-patient-transfer --folder catalogues/ontario-pilots --language fr
+    """
+    catalogue = _catalogue(folder, data)
+    names = _names(catalogue, language)
+    chosen = [a for a in catalogue.achievements if achievement in {None, a.id}]
+    if not chosen:
+        raise RefusedError(f"{catalogue.programme} has no achievement {achievement}")
+    for one in chosen:
+        out.print(f"[bold]{escape(names[one.id])}[/]  ({one.id})")
+        for line in explained_rule(one, names, language):
+            out.print("  " * (line.depth + 1) + escape(line.text), highlight=False)
+    return Exit.DONE
+
+
+def diff(folder: Folder, *, against: MaybeFolder = None, data: Data = DEFAULT_FOLDER) -> Exit:
+    """Show in what a catalogue differs from the published one, or from another folder. Exit code 1 when it does.
+
+    Example: credstream rules diff catalogues/ontario-pilots
+    """
+    draft = load(folder)
+    before: Draft | Catalogue | None
+    before = load(against) if against is not None else documents.catalogues(installation(data)).get(draft.programme)
+    found = list(differences(before, draft))
+    colours = {"added": "green", "removed": "red", "changed": "yellow"}
+    for change in found:
+        out.print(f"[{colours[change.what]}]{change.what}[/] {change.kind} [bold]{escape(change.name)}[/]")
+        for line in change.lines:
+            out.print(f"  [{'green' if line.startswith('+') else 'red'}]{escape(line)}[/]", highlight=False)
+    if not found:
+        out.print("no difference")
+    return Exit.NO if found else Exit.DONE
+
+
+def schema() -> Exit:
+    """Print the JSON Schema of a catalogue's files, for editors that complete and check as you type.
+
+    Example: credstream rules schema > catalogue.schema.json
+    """
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(json_schema())) + b"\n")
+    return Exit.DONE
+
+
+def publish_rules(folder: Folder, *, data: Data = DEFAULT_FOLDER) -> Exit:
+    """Publish a catalogue: run its examples, sign it, and wait until every lane has adopted it.
+
+    Publishing the current one changes nothing. To roll back, publish the former one again.
+    """
+    draft = load(folder)
+    failed = [tested for tested in run_examples(draft) if not tested.passed]
+    if failed:
+        for tested in failed:
+            err.print(_tested_tree(tested, _names(draft, "en")))
+        raise RefusedError(f"not published: {len(failed)} of {len(draft.examples)} examples are decided otherwise")
+    place = installation(data)
+    catalogue = draft.build(base_url=place.base_url, keys=installations.public_keys(place, draft.programme))
+    published = publish(place, catalogue, say=out.print)
+    what = "adopted by every lane" if published.new else "this is the current version already"
+    out.print(f"{draft.programme} {draft.version}, adoption {published.adoption_no}: {what}")
+    out.print(published.digest)
+    return Exit.DONE
+
+
+def _catalogue(folder: Path | None, data: Path) -> Draft | Catalogue:
+    if folder is not None:
+        return load(folder)
+    published = documents.catalogues(installation(data))
+    if not published:
+        raise RefusedError("no catalogue is published here; name a folder, or credstream rules publish one")
+    if len(published) > 1:
+        raise RefusedError(f"several programmes are published here ({', '.join(sorted(published))}); name a folder")
+    return next(iter(published.values()))
+
+
+def _names(catalogue: Draft | Catalogue, language: Language) -> dict[str, str]:
+    names = {a.id: a.name for a in catalogue.assessments} | {a.id: a.name for a in catalogue.achievements}
+    return names | {a.id: t.name for a in catalogue.achievements for t in a.translations if t.language == language}

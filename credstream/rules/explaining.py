@@ -1,0 +1,104 @@
+"""Says a rule in plain English or French, and in what two versions of a catalogue differ."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from credstream.rules.loader import Draft
+from schemas.catalogue import Achievement, Catalogue
+from schemas.rules import Criterion, Rule
+from services.competency.criteria import judge_of
+from services.competency.reasons import Line, asked
+from services.competency.selection import Evidence
+from services.competency.wording import Language
+
+_SAID = {
+    "en": {
+        "first": "Attained for good from the first moment at which this holds:",
+        "standing": "Attained while this holds at the end of the evidence:",
+        "level": "At the level {} when also:",
+        "revoke": "Who loses the evidence loses the credential.",
+        "keep": "Who loses the evidence keeps the credential.",
+        "ask": "When the evidence is lost, a person decides what becomes of the credential.",
+        "valid": "Valid for {} days.",
+    },
+    "fr": {
+        "first": "Acquise définitivement dès le premier moment où ceci est rempli :",
+        "standing": "Acquise tant que ceci est rempli à la fin des preuves :",
+        "level": "Au niveau {} si en plus :",
+        "revoke": "Qui perd les preuves perd l'attestation.",
+        "keep": "Qui perd les preuves garde l'attestation.",
+        "ask": "Quand les preuves manquent, une personne décide du sort de l'attestation.",
+        "valid": "Valable {} jours.",
+    },
+}
+_NOTHING = Evidence({}, {})
+
+
+def explained_rule(achievement: Achievement, names: Mapping[str, str], language: Language = "en") -> list[Line]:
+    """Return what an achievement's rule asks, in words."""
+    words, rule = _SAID[language], achievement.rule
+    said = [Line(0, None, words[rule.attained]), *_criterion(rule.requires, names, language)]
+    for level in rule.levels:
+        said += [Line(0, None, words["level"].format(level.name)), *_criterion(level.requires, names, language)]
+    said.append(Line(0, None, words[rule.on_loss]))
+    if achievement.valid_days is not None:
+        said.append(Line(0, None, words["valid"].format(achievement.valid_days)))
+    return said
+
+
+def _criterion(criterion: Criterion, names: Mapping[str, str], language: Language) -> Iterator[Line]:
+    node = judge_of(criterion).explain(_NOTHING, 0, {})
+    return (Line(line.depth + 1, None, line.text) for line in asked(node, language, names))
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How one part of a catalogue differs: its kind and id, and lines that begin with "- " or "+ "."""
+
+    what: Literal["added", "removed", "changed"]
+    kind: str
+    name: str
+    lines: Sequence[str] = ()
+
+
+def differences(before: Catalogue | Draft | None, after: Draft) -> Iterator[Change]:
+    """Yield in what a catalogue differs from an earlier one: achievements first, then assessments and providers."""
+    for kind in ("achievements", "assessments", "providers"):
+        old = {} if before is None else {entry.id: entry for entry in getattr(before, kind)}
+        new = {entry.id: entry for entry in getattr(after, kind)}
+        for name in sorted(old.keys() | new.keys()):
+            if name not in old:
+                yield Change("added", kind[:-1], name)
+            elif name not in new:
+                yield Change("removed", kind[:-1], name)
+            elif old[name] != new[name]:
+                yield Change("changed", kind[:-1], name, list(_changed(old[name], new[name])))
+
+
+def _changed(old: msgspec.Struct, new: msgspec.Struct) -> Iterator[str]:
+    for field in new.__struct_fields__:
+        before, after = getattr(old, field), getattr(new, field)
+        if before == after:
+            continue
+        if isinstance(before, Rule) and isinstance(new, Achievement) and isinstance(old, Achievement):
+            yield from _compared(_text_of(old), _text_of(new))
+        else:
+            yield from _compared([f"{field}: {_plain(before)}"], [f"{field}: {_plain(after)}"])
+
+
+def _text_of(achievement: Achievement) -> list[str]:
+    return ["  " * line.depth + line.text for line in explained_rule(achievement, {})]
+
+
+def _compared(before: Sequence[str], after: Sequence[str]) -> Iterator[str]:
+    return (line for line in difflib.ndiff(before, after) if line.startswith(("- ", "+ ")))
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

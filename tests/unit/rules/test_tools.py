@@ -1,0 +1,136 @@
+"""What programme staff get from `credstream rules` before anything is published."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from credstream.cli.commands import app
+from credstream.rules.explaining import differences, explained_rule
+from credstream.rules.loader import Draft, load
+from credstream.rules.testing import run_examples
+from schemas.errors import RefusedError
+from services.competency.wording import WORDS
+
+FILES = {
+    "programme.yaml": "programme: p\nversion: 1\nissuer: {name: Issuer}\nproviders:\n  - {id: college, name: College}\n",
+    "assessments.yaml": (
+        "- {id: theory, name: Theory, providers: [college]}\n"
+        "- {id: ward, name: Ward round, providers: [college], levels: [weak, sound]}\n"
+    ),
+}
+HEAD = "- id: first\n  name: First\n  description: D\n  criteria: C\n  valid_days: 365\n  rule:\n"
+RULE = """\
+    attained: standing
+    on_loss: ask
+    requires:
+      all:
+        - result: {assessment: theory, at_least: 80 %, take: latest}
+        - count: {number: 2, assessments: [ward], level: sound, within: 90 days, distinct: {assessor: 2}}
+        - none:
+            - result: {assessment: ward, critical: true, recent: 3 months}
+    levels:
+      merit: {result: {assessment: theory, at_least: 18 of 20}}
+"""
+EXAMPLES = """\
+  examples:
+    - name: two ward rounds
+      results:
+        - {assessment: theory, date: 2026-01-01, score: 80}
+        - {assessment: ward, date: 2026-01-02, level: sound, assessor: ana}
+        - {assessment: ward, date: 2026-01-03, level: sound, assessor: ben}
+      attained: ATTAINED
+"""
+
+
+def folder(place: Path, achievements: str = HEAD + RULE) -> Path:
+    (place / "achievements").mkdir(parents=True, exist_ok=True)
+    for name, text in FILES.items():
+        (place / name).write_text(text)
+    (place / "achievements" / "a.yaml").write_text(achievements)
+    return place
+
+
+def run(*words: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        app(["rules", *words], exit_on_error=False)
+    return int(ended.value.code or 0)
+
+
+def draft(place: Path, *words: str) -> Draft:
+    return load(folder(place, *words))
+
+
+def test_a_rule_is_said_in_plain_english_and_french(tmp_path: Path) -> None:
+    [achievement] = draft(tmp_path).achievements
+    english = [line.text for line in explained_rule(achievement, {"ward": "Ward round"})]
+    assert english == [
+        "Attained while this holds at the end of the evidence:",
+        "all of these:",
+        "the latest result of theory (at least 80 %)",
+        "2 results of Ward round (at the level sound, within 90 days, 2 different assessors)",
+        "none of these:",
+        "a result of Ward round (critical, not more than 3 months old)",
+        "At the level merit when also:",
+        "a result of theory (at least 18 / 20)",
+        "When the evidence is lost, a person decides what becomes of the credential.",
+        "Valid for 365 days.",
+    ]
+    french = [line.text for line in explained_rule(achievement, {}, "fr")]
+    assert french[2] == "le dernier résultat de theory (au moins 80 %)"
+    assert french[3] == "2 résultats de ward (au niveau sound, en 90 jours, 2 évaluateurs différents)"
+    assert len(french) == len(english)
+
+
+def test_both_languages_have_the_same_words() -> None:
+    assert WORDS["en"].keys() == WORDS["fr"].keys()
+    for name, text in WORDS["en"].items():
+        assert text.count("{}") == WORDS["fr"][name].count("{}"), name
+
+
+@pytest.mark.parametrize(
+    ("attained", "passed"), [("true", True), ("2026-01-03", True), ("2026-01-02", False), ("false", False)]
+)
+def test_an_example_is_run(tmp_path: Path, attained: str, passed: bool) -> None:
+    place = folder(tmp_path, HEAD + RULE + EXAMPLES.replace("ATTAINED", attained))
+    [tested] = run_examples(load(place))
+    assert tested.passed is passed
+    assert run("test", str(place)) == (0 if passed else 1)
+    assert run("check", str(place)) == (0 if passed else 1)
+
+
+def test_what_fails_its_examples_is_not_published(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = folder(tmp_path / "c", HEAD + RULE + EXAMPLES.replace("ATTAINED", "false"))
+    with pytest.raises(RefusedError, match="not published: 1 of 1 examples"):
+        app(["rules", "publish", str(place), "--data", str(tmp_path / "nowhere")], exit_on_error=False)
+    assert "2 of 2 results of Ward round" in capsys.readouterr().err
+
+
+def test_a_difference_is_told_in_words(tmp_path: Path) -> None:
+    before = draft(tmp_path / "a")
+    changed = RULE.replace("at_least: 80 %", "at_least: 85 %").replace("on_loss: ask", "on_loss: keep")
+    after = draft(tmp_path / "b", HEAD + changed + HEAD.replace("first", "second") + RULE)
+    assert list(differences(before, before)) == []
+    rule, added = differences(before, after)
+    assert (rule.what, rule.name) == ("changed", "first")
+    assert list(rule.lines) == [
+        "-     the latest result of theory (at least 80 %)",
+        "+     the latest result of theory (at least 85 %)",
+        "- When the evidence is lost, a person decides what becomes of the credential.",
+        "+ Who loses the evidence keeps the credential.",
+    ]
+    assert (added.what, added.kind, added.name) == ("added", "achievement", "second")
+    assert run("diff", str(tmp_path / "a"), "--against", str(tmp_path / "a")) == 0
+    assert run("diff", str(tmp_path / "b"), "--against", str(tmp_path / "a")) == 1
+
+
+def test_the_schema_is_printed_for_editors(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert run("schema") == 0
+    assert json.loads(capfdbinary.readouterr().out)["$schema"].startswith("https://json-schema.org/")
+
+
+def test_an_unknown_achievement_is_said_to_be_one(tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match="has no achievement frist"):
+        app(["rules", "explain", "frist", "--folder", str(folder(tmp_path))], exit_on_error=False)
