@@ -208,7 +208,7 @@ class Worker(Generic[L]):
             log.warning("lane %d: transaction aborted: %s", lane.number, error.args[0])
             metrics.ABORTS.labels(self._name).inc()
             self._retry(lane.producer.abort_transaction)
-            self._consumer.seek(self._partition(lane))
+            self._rewind(lane)
             return False
         remember(lane.state, changes)  # only now is it true
         lane.own, lane.position = batch.lane, position
@@ -255,8 +255,13 @@ class Worker(Generic[L]):
     def _resume(self, lane: Lane[L]) -> None:
         if lane.waits_until is not None and self._world.monotonic() >= lane.waits_until:
             lane.waits_until = None
-            self._consumer.seek(self._partition(lane))
+            self._rewind(lane)
             self._consumer.resume([self._partition(lane)])
+
+    def _rewind(self, lane: Lane[L]) -> None:
+        """Read again from where the lane stands, and reach the end anew: the old one would step over what comes again."""
+        lane.end = -1
+        self._consumer.seek(self._partition(lane))
 
     def _commit_end(self, lane: Lane[L]) -> None:
         """Step over the markers at the end of the log, so that a drained lane has no lag in anyone's eyes [12].

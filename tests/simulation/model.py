@@ -375,6 +375,7 @@ class Producer:
         self._epoch = -1
         self._group: str | None = None
         self._done_unheard = False
+        self._touched = False  # a transaction in which nothing was done ends without asking anybody
 
     def init_transactions(self, timeout: float) -> None:
         del timeout
@@ -384,10 +385,11 @@ class Producer:
         self._epoch = self._broker.epochs[self._name] = self._broker.epochs.get(self._name, -1) + 1
 
     def begin_transaction(self) -> None:
-        self._done_unheard = False
+        self._done_unheard = self._touched = False
 
     def produce(self, topic: str, value: bytes | None, key: bytes | None, lane: int, headers: Any = None) -> None:
         self._process.point("produce")
+        self._touched = True
         if self._is_fenced():
             return  # it is sent in the background: the next call tells
         transaction = self._transaction()
@@ -405,6 +407,7 @@ class Producer:
         self._process.point("send offsets")
         self._refuse_fenced()
         self._trouble()
+        self._touched = True
         consumer, name, generation = member
         consumer.refuse_expelled(name, generation, transactional=True)
         self._group = consumer.group_name
@@ -413,7 +416,7 @@ class Producer:
     def commit_transaction(self, timeout: float) -> None:
         del timeout
         self._process.point("commit")
-        if self._done_unheard:  # it was done, and the answer was lost
+        if self._done_unheard or not self._touched:  # it was done, and the answer was lost; or there is nothing to do
             return
         self._refuse_fenced()
         if self._process.trouble[:1] == ["after"]:
@@ -428,6 +431,8 @@ class Producer:
     def abort_transaction(self, timeout: float) -> None:
         del timeout
         self._process.point("abort")
+        if not self._touched:
+            return
         self._refuse_fenced()
         self._broker.end(self._name, "aborted")
 

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import random
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -27,7 +28,7 @@ from support.competency import (
 
 from schemas import codec
 from schemas.catalogue import Key, pack
-from schemas.errors import IntegrityError
+from schemas.errors import IntegrityError, UnavailableError
 from schemas.events import CatalogueAdopted, ResultKind
 from schemas.ids import lane_of, learner_key
 from schemas.rules import Criterion, Holds, Result
@@ -209,6 +210,29 @@ def test_the_schedules_reach_kills_zombies_and_lost_answers() -> None:
     world.check(competency, DECIDED, CLAIMED, STATUS_DECIDED)
     world.close()
     assert {"killed", "expelled", "trouble before", "trouble after"} <= world.happened.keys()
+
+
+class Away(IssuingStage):
+    """Cannot answer at first, twice for each record."""
+
+    def __init__(self) -> None:
+        super().__init__({(PROGRAMME, "credentials-1"): CREDENTIALS})
+        self._asked: Counter[int] = Counter()
+
+    def step(self, lane: Any, state: Any, record: Any) -> Any:
+        self._asked[record.offset] += 1
+        if self._asked[record.offset] <= 2:
+            raise UnavailableError("not yet")
+        return super().step(lane, state, record)
+
+
+def test_a_lane_that_waits_steps_over_nothing_though_it_has_seen_the_end() -> None:
+    world = World((competency, Away), lanes=LANES, workers=1)
+    for lane, key, value, headers in inbox():
+        world.broker.write(INBOX.name, lane, key, value, headers)
+    world.drain()
+    world.check(issuing, ISSUED)
+    world.close()
 
 
 def test_a_truncated_log_parks_the_lane_that_reads_it_and_publishes_nothing_wrong() -> None:
