@@ -167,20 +167,22 @@ class _Settling:
     def awards(self, name: str, awards: Sequence[Award], found: Earned, in_force: Earned) -> tuple[Award, ...]:
         """Return the awards as they are now; `outcomes` then says what was decided about each that changed.
 
-        What was earned counts ``in_force`` only as far as no suspended building block was needed.
+        What is earned ``in_force``, without any suspended building block, counts; what is earned only with one is suspended.
         """
         slots = [award for award in awards if award.state is not AwardState.REVOKED_BY_RULE]
-        by_slot = _matched(slots, found.times)
+        counting = _matched(slots, in_force.times)
+        rest = [award.number for award in slots if award.number not in counting]
+        away = dict(zip(rest, found.times[len(in_force.times) :], strict=False))  # but for suspended blocks
         said = found.times[-1] if found.times else found.following
         after: dict[int, Award] = {award.number: award for award in awards}
         for award in slots:
-            at = by_slot.get(award.number)
-            counts = at is not None and at < len(in_force.times)
-            judged = found.times[at] if at is not None else found.following or said
+            at = counting.get(award.number)
+            time = away.get(award.number) if at is None else in_force.times[at]
+            judged = time or found.following or said
             if judged is not None:
-                after[award.number] = self._kept(award, judged, attained=at is not None, counts=counts)
+                after[award.number] = self._kept(award, judged, attained=time is not None, counts=at is not None)
         closed = bool(slots) and slots[-1].state is AwardState.REVOKED_BY_STAFF
-        fresh = [time for at, time in enumerate(in_force.times) if at not in by_slot.values() and at < len(found.times)]
+        fresh = [time for at, time in enumerate(in_force.times) if at not in counting.values()]
         if name in self._offer.achievements and not (closed and fresh and fresh[0].version.rule.renewal is not None):
             for time in fresh:
                 number = 1 + max(after, default=0)
