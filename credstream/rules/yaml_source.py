@@ -214,7 +214,8 @@ class _Tree:
         return text
 
     def _place(self, event: yaml.Event) -> Place:
-        return Place(self._name, event.start_mark.line + 1, event.start_mark.column + 1)
+        mark = event.start_mark
+        return Place(self._name, mark.line + 1, mark.column + 1) if mark else Place(self._name, 1, 1)
 
 
 def _until_end(events: Iterator[yaml.Event]) -> Iterator[yaml.Event]:

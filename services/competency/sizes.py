@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from schemas.catalogue import Catalogue
-from schemas.rules import achievements_in, assessments_in, criteria_of
+from schemas.rules import Rule, achievements_in, assessments_in, criteria_of
 from schemas.text import text_fault
 
 MAX_ACHIEVEMENTS: Final = 20_000
@@ -80,10 +80,11 @@ def _texts(value: Any, at: str = "") -> Iterator[tuple[str, str]]:
             yield from _texts(inner, at)
     elif isinstance(value, msgspec.Struct):
         for field in value.__struct_fields__:
-            if field == "rule":
-                yield from (("levels", level.name) for level in value.rule.levels)
+            inner = getattr(value, field)
+            if isinstance(inner, Rule):
+                yield from (("levels", level.name) for level in inner.levels)
             else:
-                yield from _texts(getattr(value, field), field)
+                yield from _texts(inner, field)
 
 
 def _fault(text: str) -> str | None:
