@@ -126,6 +126,7 @@ class Catalogue(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 _ENCODER: Final = msgspec.json.Encoder(order="sorted")
+_DECODER: Final = msgspec.json.Decoder(Catalogue)  # made once, here: see `schemas.codec`
 
 
 def canonical(catalogue: Catalogue | Rule) -> bytes:
@@ -160,7 +161,7 @@ def unpack(packed: bytes, digest: str) -> Catalogue:
         text = stream.decompress(packed, _MAX_PLAIN_BYTES)
         if not stream.eof or stream.unused_data or content_digest(text) != digest:
             raise MalformedError(QuarantineReason.MALFORMED, f"the catalogue is not what {digest} names")
-        catalogue = msgspec.json.decode(text, type=Catalogue)
+        catalogue = _DECODER.decode(text)
     except (zlib.error, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedError(QuarantineReason.MALFORMED, f"no catalogue: {error}") from error
     if canonical(catalogue) != text:

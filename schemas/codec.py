@@ -31,6 +31,11 @@ C = TypeVar("C", bound=msgspec.Struct)
 _MAGIC: Final = 0
 _PREFIX: Final = struct.Struct(">BI")
 _TYPES: Final[Mapping[str, type[events.Event]]] = {t.__name__: t for t in get_args(events.Event)}
+_KNOWN: Final = [msgspec.json.Decoder(t) for t in _TYPES.values()]
+"""msgspec learns a type when it first decodes one, and two threads that do so at once end the process (SIGSEGV, msgspec 0.22).
+
+So every type that a lane decodes is learnt while modules are imported, when there is one thread.
+"""
 CLOUD_EVENT_TYPE: Final = "org.credstream"
 
 

@@ -88,4 +88,6 @@ def _is_plain(kind: Any) -> bool:
 
 def _is_scalar(kind: Any) -> bool:
     known = kind.HasField("well_known") and kind.well_known != _ANY
-    return bool(known or kind.HasField("null") or kind.HasField("primitive") or kind.message_type == "credstream.Result")
+    return bool(
+        known or kind.HasField("null") or kind.HasField("primitive") or kind.message_type == "credstream.Result"
+    )
