@@ -35,7 +35,8 @@ def held(rules: Mapping[str, Rule], results: Mapping[str, Standing]) -> Held:
     evidence = evidence_of(results, holding)
     for name, versions in rulebook([(Adoption("", 0), catalogue(rules))]).rules.items():
         found = judged(versions, evidence)
-        found.why(evidence)
+        why, _ = found.why(evidence)
+        assert why.met == (found.since is not None)
         if found.since is not None:
             holding[name] = Holding(found.since, found.level)
     return {name: (one.since, one.level) for name, one in holding.items()}

@@ -45,7 +45,9 @@ SPANS = (Span(hours=1), Span(hours=24), Span(hours=48), Span(months=1), Span(mon
 STARTS = (  # local time: where years, quarters and short months end, and around hours that clocks skip or repeat
     "2026-01-01",
     "2026-01-31T23:00",
+    "2026-02-08T02:30",
     "2026-03-08T01:30",
+    "2026-10-01T01:30",
     "2026-11-01T01:30",
     "2026-06-21T09:00",
 )
@@ -103,6 +105,14 @@ class Draw:
         return self.edges[-1]
 
 
+def _always(value: str) -> Callable[[Draw], Any]:
+    return lambda _: value
+
+
+def _different(of: Any) -> Callable[[Draw], Any]:
+    return lambda d: (Distinct(of=of, number=d.chance.randint(1, 2)),)
+
+
 SELECTIONS: dict[str, Callable[[Draw], Any]] = {
     "roles": lambda d: d.chance.choice((("mentor",), ("mentor", "peer"))),
     "sites": lambda _: ("north",),
@@ -121,11 +131,8 @@ BARRED: dict[str, Callable[[Draw], Any]] = {
 }
 ONLY_COUNTED: dict[str, Callable[[Draw], Any]] = {
     "within": Draw.span,
-    **{f"period={p}": (lambda _, p=p: p) for p in ("day", "week", "month", "quarter", "year")},
-    **{
-        f"distinct={of}": (lambda d, of=of: (Distinct(of=of, number=d.chance.randint(1, 2)),))
-        for of in ("assessment", "assessor", "site", "day")
-    },
+    **{f"period={of}": _always(of) for of in ("day", "week", "month", "quarter", "year")},
+    **{f"distinct={of}": _different(of) for of in ("assessment", "assessor", "site", "day")},
 }
 TAKEN = ("best", "latest", "first", "mean")
 
@@ -134,6 +141,7 @@ def criterion(draw: Draw, kind: str, feature: str) -> tuple[Criterion, Criterion
     """Return a criterion that asks for a feature, and the same without it."""
     asked = _asked(draw, {**SELECTIONS, **BARRED, **ONLY_COUNTED}.get(feature), feature)
     zone = {"zone": draw.zone}
+    one: dict[str, Any]
     if kind == "result":
         one = {"assessment": draw.chance.choice(draw.names), **zone}
         take = feature.removeprefix("take=")
@@ -238,10 +246,13 @@ def _rules(draw: Draw, feature: str) -> tuple[dict[str, Rule], dict[str, Rule]]:
         case "holds":
             levels = tuple(Level(name=name, requires=_simple(draw)) for name in LEVELS[1:])
             block = {"block": Rule(attained=attained, requires=simple[0], levels=levels)}
-            asked: dict[str, Any] = {"plain": {}, "levels": {"levels": LEVELS[2:]}, "recent": {"recent": draw.span()}}[
-                detail
-            ]
-            other = simple[1] if detail == "plain" else All(of=(Holds(achievement="block"), simple[1]))
+            asking: dict[str, dict[str, Any]] = {
+                "plain": {},
+                "levels": {"levels": LEVELS[2:]},
+                "recent": {"recent": draw.span()},
+            }
+            asked = asking[detail]
+            other: Criterion = simple[1] if detail == "plain" else All(of=(Holds(achievement="block"), simple[1]))
             with_it = All(of=(Holds(achievement="block", zone=draw.zone, **asked), simple[1]))
             return {**block, **rule(with_it)}, {**block, **rule(other)}
         case "all" | "any" | "at_least" | "none":
@@ -298,8 +309,8 @@ def _next(draw: Draw, instants: list[Micros]) -> Micros:
     way = chance.random()
     if way < 0.4 and draw.spans:
         return later(chance.choice(instants), chance.choice(draw.spans), draw.zone) + chance.choice((-1, 0, 0, 1))
-    if way < 0.5 and draw.edges:
-        return chance.choice(draw.edges) + chance.choice((-1, 0, 1))
+    if (way < 0.65 and draw.edges[2:]) or way < 0.5:
+        return chance.choice(draw.edges[2:] or draw.edges) + chance.choice((-1, 0, 1))
     return last + chance.choice((0, 1, 3_600_000_000, DAY // 2, DAY, 3 * DAY, 31 * DAY))
 
 
