@@ -107,6 +107,13 @@ def _writer(record: type[events.Event]) -> tuple[bytes, avro.Writer]:
     return _PREFIX.pack(_MAGIC, schema.id), avro.writer(_plain_schema(schema.text))
 
 
+def decode_any(
+    value: bytes | None, allowed: Collection[type[msgspec.Struct]], *, max_bytes: int = MAX_RECORD_BYTES
+) -> Any:
+    """Return the event in a record's value, of whichever of these kinds it is; as `decode`."""
+    return decode(value, *allowed, max_bytes=max_bytes)
+
+
 @overload
 def decode(value: bytes | None, a: type[A], /, *, max_bytes: int = ...) -> A: ...
 @overload

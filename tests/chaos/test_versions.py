@@ -19,7 +19,7 @@ import msgspec
 import pytest
 from confluent_kafka import Producer
 from support.competency import catalogue
-from support.meaning import in_force, meaning
+from support.meaning import Held, in_force, meaning
 from support.pipe import until
 from support.replay import found, latest, records, replay
 from support.workers import Workers
@@ -251,8 +251,8 @@ def compare_meaning(
         recorded = Counter(digest for digest, disposition in judged if disposition is Disposition.RECORDED)
         switched[lane] = [recorded[digest] for digest in by_digest]
         for learner, holds in in_lane.holds.items():
-            awards = decoded(kept[lane, learner_key(PROGRAMME, learner)]).awards
-            stands = {n: (a.attained_at, a.level) for n, a in awards.items() if a.state is AwardState.HELD}
+            progress = decoded(kept[lane, learner_key(PROGRAMME, learner)])
+            stands = {n: [(a.attained_at, a.level)] for n, a in progress.awards.items() if a.state is AwardState.HELD}
             assert stands == holds
     return switched, sum(len(of) for of in inbox.values()) - adoptions(place), said
 
@@ -268,7 +268,7 @@ class Lane:
 
     adopted: list[tuple[Rules, int, int | None]] = field(default_factory=list)
     logs: dict[str, list[AssessmentCompleted]] = field(default_factory=lambda: defaultdict(list))
-    holds: dict[str, dict[str, tuple[int, str | None]]] = field(default_factory=lambda: defaultdict(dict))
+    holds: dict[str, Held] = field(default_factory=lambda: defaultdict(dict))
 
     def adopt(self, decided: CompetencyDecided, adopted: Rules) -> None:
         """Take an adoption in; a repeat of the last is known."""
@@ -297,7 +297,7 @@ class Lane:
                 (True, False): Verdict.REGRESSED,
             }
             assert outcome.verdict is verdicts[before, after], (name, event, now)
-            assert outcome.attained_at == (None if since is None else since[0])
+            assert outcome.attained_at == (None if since is None else since[0][0])
             held.pop(name, None)
             if since is not None:
                 held[name] = since

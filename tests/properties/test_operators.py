@@ -13,7 +13,7 @@ from support.meaning import Held, body_of, in_force, meaning
 
 from schemas.events import AssessmentCompleted
 from schemas.rules import Rule
-from services.competency.attainment import judged
+from services.competency.attainment import earned
 from services.competency.progress import NOTHING, Standing, observe
 from services.competency.rulebook import Adoption, rulebook
 from services.competency.selection import Holding, evidence_of
@@ -34,12 +34,13 @@ def held(rules: Mapping[str, Rule], results: Mapping[str, Standing]) -> Held:
     holding: dict[str, Holding] = {}
     evidence = evidence_of(results, holding)
     for name, versions in rulebook([(Adoption("", 0), catalogue(rules))]).rules.items():
-        found = judged(versions, evidence)
-        why, _ = found.why(evidence)
-        assert why.met == (found.since is not None)
-        if found.since is not None:
-            holding[name] = Holding(found.since, found.level)
-    return {name: (one.since, one.level) for name, one in holding.items()}
+        found = earned(versions, evidence)
+        assert all(time.why()[0].met for time in found.times)
+        if found.following is not None and found.following.since is None:
+            assert not found.following.why()[0].met
+        if times := [(time.since or 0, time.level) for time in found.times]:
+            holding[name] = Holding(*times[0], tuple(times[1:]))
+    return {name: list(one.times) for name, one in holding.items()}
 
 
 @pytest.mark.parametrize("feature", FEATURES)

@@ -29,9 +29,11 @@ from schemas.rules import (
     Holds,
     Level,
     Nothing,
+    Renewal,
     Result,
     Rule,
     Span,
+    Validity,
     Weight,
     Weighted,
 )
@@ -165,8 +167,8 @@ def criterion(draw: Draw, kind: str, feature: str) -> tuple[Criterion, Criterion
             return Count(**one), Count(**{**one, "number": 1})
         return Count(**one, **asked), Count(**one)
     parts = tuple(
-        Weight(assessment=name, weight=draw.chance.choice((1, 250_000, 333_333)))
-        for name in draw.chance.sample(ASSESSMENTS, draw.chance.randint(1, 3))
+        Weight(assessment=name, weight=draw.chance.choice((1, 250_000, 900_000)))
+        for name in draw.chance.sample(ASSESSMENTS, draw.chance.randint(2 if feature == "weights" else 1, 3))
     )
     one = {
         "parts": parts,
@@ -216,6 +218,11 @@ FEATURES: tuple[str, ...] = (
         "expression",
         "standing",
         "levels",
+        "repeatable",
+        "renewal.plain",
+        "renewal.opens",
+        "renewal.grace",
+        "renewal.requires",
     ),
 )
 """Every operator of the language, one by one."""
@@ -275,8 +282,17 @@ def _rules(draw: Draw, feature: str) -> tuple[dict[str, Rule], dict[str, Rule]]:
         case "levels":
             graded = tuple(Level(name=name, requires=criterion(draw, "result", "at_least")[0]) for name in LEVELS[1:])
             return rule(simple[0], levels=graded), rule(simple[0])
+        case "repeatable":
+            return rule(simple[0], repeatable=True), rule(simple[0])
+        case "renewal":
+            lasting = {"validity": Validity(**msgspec.structs.asdict(draw.span()), zone=draw.zone)}
+            renewed: dict[str, Any] = {"opens": draw.span(), "grace": draw.span(), "requires": simple[1]}
+            base = Renewal(requires=simple[2]) if detail == "grace" else Renewal()  # when grace ends, all is asked anew
+            asked = {} if detail == "plain" else {detail: renewed[detail]}
+            without = rule(simple[0], **lasting, **({} if detail == "plain" else {"renewal": base}))
+            return rule(simple[0], **lasting, renewal=msgspec.structs.replace(base, **asked)), without
     first, second = criterion(draw, kind, detail)
-    if draw.chance.random() < 0.3:
+    if draw.chance.random() < 0.3 or detail == "recent":  # what is recent matters only when something else enters later
         return rule(All(of=(first, simple[0]))), rule(All(of=(second, simple[0])))
     return rule(first), rule(second)
 

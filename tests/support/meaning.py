@@ -14,8 +14,8 @@ from credstream.audit.evaluator import Shown, Versions
 from schemas.events import AssessmentCompleted, CompletionBody, ResultKind
 from schemas.rules import Rule
 
-Held = dict[str, tuple[int, str | None]]
-"""Achievements held: since when, at which level."""
+Held = dict[str, list[tuple[int, str | None]]]
+"""Achievements held: each time since when, at which level."""
 
 
 def body_of(completed: AssessmentCompleted) -> CompletionBody:
@@ -64,8 +64,8 @@ def shown(log: Sequence[AssessmentCompleted]) -> list[Shown]:
 
 
 def meaning(rules: Mapping[str, Versions], log: Sequence[AssessmentCompleted]) -> Held:
-    """Everything held, with its instant and level."""
-    return {name: (one.since, one.level) for name, one in evaluator.held(rules, shown(log)).items()}
+    """Everything held, each time with its instant and level."""
+    return {name: list(one.times) for name, one in evaluator.held(rules, shown(log)).items()}
 
 
 def in_force(*adoptions: tuple[Mapping[str, Rule], int, int | None]) -> dict[str, list[tuple[int, Rule | None]]]:
