@@ -66,7 +66,7 @@ class Mistakes:
     """What is wrong, in the order in which it was found: each in one line, and at most a thousand."""
 
     found: list[str] = field(default_factory=list)
-    more: int = 0
+    more: bool = False
     _hints: int = 0
 
     def add(self, place: Place, what: str) -> None:
@@ -74,7 +74,7 @@ class Mistakes:
         if not place.line:
             return  # of what is missing or cannot be read, which has been noted
         if len(self.found) >= MAX_MISTAKES:
-            self.more += 1
+            self.more = True
             return
         if len(what) > _MAX_TOLD_CHARS:
             what = f"{what[: _MAX_TOLD_CHARS * 2 // 3]} … {what[-_MAX_TOLD_CHARS // 3 :]}"
@@ -92,8 +92,8 @@ class Mistakes:
         self.add(place, f"unknown {kind} {name if len(name) < _MAX_TOLD_CHARS else name[:40] + ' …'}{hint}")
 
     def told(self) -> Sequence[str]:
-        """Return all that was found, and how many more there were."""
-        return [*self.found, f"and {self.more} more mistakes; mend these first"] if self.more else self.found
+        """Return all that was found, and whether there was more."""
+        return [*self.found, "and more mistakes; mend these first"] if self.more else self.found
 
 
 def read(path: Path, mistakes: Mistakes) -> Value | None:
@@ -172,6 +172,8 @@ class _Tree:
         self._values += 1
         if self._values > MAX_VALUES:
             raise _TooMuchError(place, f"more than {MAX_VALUES:,} values")
+        if self._mistakes.more:
+            raise _TooMuchError(place, "more mistakes than are told")
         if not depth:
             raise _TooMuchError(place, f"nested more than {MAX_DEPTH} deep")
         if isinstance(event, yaml.AliasEvent):

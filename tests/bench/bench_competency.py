@@ -71,6 +71,7 @@ class Bench:
     def _learner(self, learner: int, group: int, results: int) -> Record:
         reference = f"{learner:032x}"
         key = learner_key(PROGRAMME, reference)
+        records = []
         for n in range(results):
             value = codec.encode(
                 completion(
@@ -90,11 +91,12 @@ class Bench:
                 value=value,
                 headers=(),
             )
+            records.append(record)
             if n + 1 < results:
                 step = self.lane.stage.step(self.lane.ledger, self.lane.state, record)
                 self.lane.ledger = step.lane
                 self.lane.state.update({k: v for k, v in step.changes.items() if v is not None})
-        return record
+        return records[-1]
 
     def run(self) -> None:
         """Decide each learner's last result, and keep nothing."""
@@ -136,9 +138,10 @@ def main() -> None:
         print(coding(event))
     print()
     print("state of a learner   bytes   read   write   (µs, msgpack)")
-    for name, results, _, bench in shown:
-        if name == "1" and bench.last[0].key in bench.lane.state:
-            print(keeping(results, bench.lane.state[bench.last[0].key]))
+    kept = {results: bench.lane.state.get(bench.last[0].key or b"") for name, results, _, bench in shown if name == "1"}
+    for results, state in kept.items():
+        if state is not None:
+            print(keeping(results, state))
 
 
 def examples() -> list[Any]:

@@ -180,7 +180,7 @@ CASES: list[Hostile] = [
         "a.yaml:1:7: ",
         "a text of 200,000 characters; at most 20,000 are read",
     ),
-    achievements("many mistakes", "- {}\n" * 30_000, "and ", " more mistakes; mend these first"),
+    achievements("many mistakes", "- {}\n" * 30_000, "and more mistakes", "; mend these first"),
     achievements(
         "many unknown names",
         HEAD + "{all: [" + ", ".join(f"{{result: {{assessment: t{n}}}}}" for n in range(10_000)) + "]}\n",
