@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from support.logs import found, latest, records
 from support.pipe import PROGRAMME, Pipe, until
-from support.replay import found, latest, records, replay
+from support.replay import replay
 
 from credstream.audit.expected import Expectation
 from credstream.demo.generator import SCHEME, Generator

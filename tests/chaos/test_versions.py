@@ -19,9 +19,10 @@ import msgspec
 import pytest
 from confluent_kafka import Producer
 from support.competency import catalogue
+from support.logs import found, latest, records
 from support.meaning import Held, in_force, meaning
 from support.pipe import until
-from support.replay import found, latest, records, replay
+from support.replay import replay
 from support.workers import Workers
 
 from credstream import installation as installations
