@@ -38,11 +38,11 @@ from schemas.rules import (
     Weighted,
 )
 from schemas.rules import Any as AnyOf
-from services.competency.calendars import later
+from services.competency.calendars import HOUR, later
 
 ASSESSMENTS = ("quiz", "lab", "essay")
 LEVELS = ("weak", "fair", "strong")
-ZONES = ("UTC", "America/Toronto", "Pacific/Kiritimati", "Australia/Lord_Howe")
+ZONES = ("UTC", "America/Toronto", "America/Toronto", "Pacific/Kiritimati", "Australia/Lord_Howe")
 SPANS = (Span(hours=1), Span(hours=24), Span(hours=48), Span(months=1), Span(months=1, hours=24), Span(months=12))
 STARTS = (  # local time: where years, quarters and short months end, and around hours that clocks skip or repeat
     "2026-01-01",
@@ -307,13 +307,17 @@ def _log(draw: Draw) -> list[AssessmentCompleted]:
     chance, at, log = draw.chance, draw.start, list[AssessmentCompleted]()
     instants = [at]
     for number in range(chance.randint(1, 9)):
-        made = _completion(draw, f"r-{number}", at)
+        made = _completion(draw, f"r-{7 * number % 10}", at)
         log.append(made)
         if chance.random() < 0.15:
             kind = chance.choice((ResultKind.CORRECTED, ResultKind.RETRACTED))
             log.append(
                 _completion(
-                    draw, f"r-{number}", chance.choice((at, at + DAY)), kind=kind, revision=chance.choice((0, 1, 2))
+                    draw,
+                    f"r-{7 * number % 10}",
+                    chance.choice((at, at + DAY)),
+                    kind=kind,
+                    revision=chance.choice((0, 1, 2)),
                 )
             )
         instants.append(at := _next(draw, instants))
@@ -324,7 +328,11 @@ def _next(draw: Draw, instants: list[Micros]) -> Micros:
     chance, last = draw.chance, instants[-1]
     way = chance.random()
     if way < 0.4 and draw.spans:
-        return later(chance.choice(instants), chance.choice(draw.spans), draw.zone) + chance.choice((-1, 0, 0, 1))
+        span, opens = chance.choice(draw.spans), chance.choice(draw.spans)
+        back = (
+            opens.hours * HOUR if chance.random() < 0.3 else 0
+        )  # where what opens so long before an end begins to count
+        return max(last, later(chance.choice(instants), span, draw.zone) - back + chance.choice((-1, 0, 0, 1)))
     if (way < 0.65 and draw.edges[2:]) or way < 0.5:
         return chance.choice(draw.edges[2:] or draw.edges) + chance.choice((-1, 0, 1))
     return last + chance.choice((0, 1, 3_600_000_000, DAY // 2, DAY, 3 * DAY, 31 * DAY))
