@@ -152,6 +152,8 @@ def criterion(draw: Draw, kind: str, feature: str) -> tuple[Criterion, Criterion
             return Result(**one, take="mean"), Result(**one)
         if take != feature:
             one |= draw.chance.choice(({"passed": True}, {"levels": LEVELS[1:]}, draw.bar()))
+            if draw.chance.random() < 0.4:  # what was taken grows too old, and another takes its place
+                one["recent"] = draw.span()
             return Result(**one, take=take), Result(**one)  # type: ignore[arg-type]
         if feature in {"attempts", "gap", "recent", "by"}:  # the first result would do, but for what it must reach
             one |= draw.chance.choice(({"passed": True}, {"take": "latest"}, draw.bar()))
