@@ -358,7 +358,7 @@ def _completion(draw: Draw, result_id: str, at: Micros, **fields: Any) -> Assess
     )
     body = msgspec.structs.replace(body_of(made), completed_at=at)
     if chance.random() < 0.85:
-        maximum = chance.choice((100, 70, 3)) * POINT
+        maximum = chance.choice((100, 100, 100, 100, 70, 3)) * POINT
         at_least, out_of = chance.choice(draw.bars) if draw.bars else (chance.choice(BARS), WHOLE)
         near = at_least * maximum // out_of + chance.choice((-1, 0, 1))
         score = chance.choice((near, near, maximum, 0, chance.randint(0, maximum)))
