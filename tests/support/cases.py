@@ -139,7 +139,7 @@ ONLY_COUNTED: dict[str, Callable[[Draw], Any]] = {
 TAKEN = ("best", "latest", "first", "mean")
 
 
-def criterion(draw: Draw, kind: str, feature: str) -> tuple[Criterion, Criterion]:  # noqa: PLR0911  one for each kind
+def criterion(draw: Draw, kind: str, feature: str) -> tuple[Criterion, Criterion]:  # noqa: C901, PLR0911  one for each kind
     """Return a criterion that asks for a feature, and the same without it."""
     asked = _asked(draw, {**SELECTIONS, **BARRED, **ONLY_COUNTED}.get(feature), feature)
     zone = {"zone": draw.zone}
