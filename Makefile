@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 RUN_STATE ?= credstream-data/$(if $(DATA),dataset,demo)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench chaos system lock clean
+.PHONY: help demo test check bench chaos fuzz system lock clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -38,6 +38,9 @@ bench: $(READY) ## the benchmarks, as tables
 chaos: $(READY) ## kill -9 for longer, with a printed seed; SEED=n repeats one, RESULTS=n sends so many
 	CREDSTREAM_SCHEDULES=3000 $(BIN)/pytest tests/simulation
 	$(BIN)/pytest tests/chaos -s --results $(or $(RESULTS),50000) --seed $(or $(SEED),$(shell date +%s))
+
+fuzz: $(READY) ## random rules and results against the second evaluator for longer; CASES=n for each law and operator
+	CREDSTREAM_CASES=$(or $(CASES),4000) $(BIN)/pytest tests/properties/test_competency.py tests/properties/test_operators.py -q -s
 
 system: ## what tests need beyond Python (Debian, as root)
 	@missing=""; \

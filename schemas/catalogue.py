@@ -132,6 +132,7 @@ class Catalogue(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 _ENCODER: Final = msgspec.json.Encoder(order="sorted")
+_DECODER: Final = msgspec.json.Decoder(Catalogue)  # made once, here: see `schemas.codec`
 
 
 def canonical(catalogue: Catalogue | Rule) -> bytes:
@@ -158,13 +159,18 @@ def unpack(packed: bytes, digest: str) -> Catalogue:
     """Return the catalogue in an adoption record.
 
     Raises:
-        MalformedError: It does not decompress, is too large, is not the content that `digest` names, or no catalogue.
+        MalformedError: It does not decompress, is too large, is not the content that `digest` names, or is no catalogue as we write
+            one: a field that is not known would be a rule that is not obeyed.
     """
     try:
         stream = zlib.decompressobj()
         text = stream.decompress(packed, _MAX_PLAIN_BYTES)
         if not stream.eof or stream.unused_data or content_digest(text) != digest:
             raise MalformedError(QuarantineReason.MALFORMED, f"the catalogue is not what {digest} names")
-        return msgspec.json.decode(text, type=Catalogue)
-    except (zlib.error, msgspec.DecodeError, RecursionError) as error:
+        catalogue = _DECODER.decode(text)
+    except (zlib.error, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedError(QuarantineReason.MALFORMED, f"no catalogue: {error}") from error
+    if canonical(catalogue) != text:
+        what = "it has fields that are not known here, or is not in canonical form"
+        raise MalformedError(QuarantineReason.MALFORMED, f"no catalogue: {what}")
+    return catalogue

@@ -11,7 +11,7 @@ import io
 import json
 import re
 import struct
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar, get_args, overload
 import fastavro
 import msgspec
 
-from schemas import events
+from schemas import avro, events
 from schemas.errors import MalformedError, QuarantineReason
 from schemas.text import text_fault
 from schemas.topology import MAX_RECORD_BYTES
@@ -31,6 +31,15 @@ C = TypeVar("C", bound=msgspec.Struct)
 _MAGIC: Final = 0
 _PREFIX: Final = struct.Struct(">BI")
 _TYPES: Final[Mapping[str, type[events.Event]]] = {t.__name__: t for t in get_args(events.Event)}
+_KNOWN: Final = [msgspec.json.Decoder(t) for t in _TYPES.values()]
+"""msgspec learns a type when it first decodes one, and two threads that do so at once end the process (SIGSEGV, msgspec 0.22).
+
+So every type that a lane decodes is learnt while modules are imported, when there is one thread.
+"""
+_STRUCTS: Final[Mapping[str, type[msgspec.Struct]]] = {
+    name: one for name, one in vars(events).items() if isinstance(one, type) and issubclass(one, msgspec.Struct)
+}
+_MAX_TOLD_CHARS: Final = 100
 CLOUD_EVENT_TYPE: Final = "org.credstream"
 
 
@@ -60,14 +69,17 @@ def published_schemas() -> Mapping[int, PublishedSchema]:
         text = folder.joinpath(name).read_text("utf-8")
         if hashlib.sha256(text.encode()).hexdigest() != entry["sha256"]:
             raise ValueError(f"schemas/history/{name} is not what was published")
-        plain = json.loads(text, object_hook=_without_logical_type)
-        out[entry["id"]] = PublishedSchema(**entry, text=text, parsed=fastavro.parse_schema(plain))
+        out[entry["id"]] = PublishedSchema(**entry, text=text, parsed=fastavro.parse_schema(_plain_schema(text)))
     return out
 
 
 def folder_of(name: str) -> str:
     """Return a record's folder in `history/`: its name in kebab case."""
     return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
+
+
+def _plain_schema(text: str) -> Any:
+    return json.loads(text, object_hook=_without_logical_type)
 
 
 def _without_logical_type(node: dict[str, Any]) -> Any:
@@ -83,20 +95,16 @@ def latest_schema(record: str) -> PublishedSchema:
 
 def encode(event: events.Event) -> bytes:
     """Return the record's value: magic byte, schema id, Avro."""
-    schema = latest_schema(type(event).__name__)
-    plain = msgspec.to_builtins(event, builtin_types=(bytes,))
-    if type(body := plain.get("body")) is dict:
-        plain["body"] = (_body_name(type(event)), body)  # spares fastavro the search through the union
-    out = io.BytesIO()
-    out.write(_PREFIX.pack(_MAGIC, schema.id))
-    fastavro.schemaless_writer(out, schema.parsed, plain)
-    return out.getvalue()
+    prefix, write = _writer(type(event))
+    out = bytearray(prefix)
+    write(event, out)
+    return bytes(out)
 
 
 @cache
-def _body_name(record: type[events.Event]) -> str:
-    body = next(f for f in msgspec.structs.fields(record) if f.name == "body")
-    return "org.credstream." + str(next(t for t in get_args(body.type) if t is not bytes).__name__)
+def _writer(record: type[events.Event]) -> tuple[bytes, avro.Writer]:
+    schema = latest_schema(record.__name__)
+    return _PREFIX.pack(_MAGIC, schema.id), avro.writer(_plain_schema(schema.text))
 
 
 def decode_any(
@@ -134,6 +142,8 @@ def decode(value: bytes | None, /, *allowed: type[msgspec.Struct], max_bytes: in
             QuarantineReason.UNKNOWN_SCHEMA,
             f"schema id {_PREFIX.unpack_from(value)[1]} is not read here; known: {known}",
         )
+    if (read := _reader(writer.id)) is not None:
+        return _read_newest(value, writer, read)
     plain = _read(value, writer)
     if fault := text_fault_in(plain):
         raise MalformedError(QuarantineReason.INVALID_VALUE, fault)
@@ -141,6 +151,36 @@ def decode(value: bytes | None, /, *allowed: type[msgspec.Struct], max_bytes: in
         return msgspec.convert(plain, _TYPES[writer.record], builtin_types=(bytes,))
     except msgspec.ValidationError as error:
         raise MalformedError(QuarantineReason.INVALID_VALUE, str(error)) from error
+
+
+@cache
+def _reader(schema_id: int) -> avro.Reader | None:
+    """Return what reads records of a schema, the newest of its kind; older ones are left to fastavro, which resolves them."""
+    schema = published_schemas()[schema_id]
+    if latest_schema(schema.record) is not schema:
+        return None
+    return avro.reader(_plain_schema(schema.text), _STRUCTS)
+
+
+def _read_newest(value: bytes, writer: PublishedSchema, read: avro.Reader) -> events.Event:
+    texts: list[str] = []
+    try:
+        event, end = read(value, _PREFIX.size, texts)
+    except KeyError as error:
+        raise MalformedError(
+            QuarantineReason.INVALID_VALUE, f"{str(error)[:_MAX_TOLD_CHARS]} is not known here"
+        ) from error
+    except (IndexError, ValueError) as error:
+        raise MalformedError(QuarantineReason.MALFORMED, f"not a {writer.record}: {type(error).__name__}") from error
+    if end != len(value):
+        rest = len(value) - end
+        what = f"{rest} bytes after the end of a {writer.record}" if rest > 0 else f"not a {writer.record}: cut off"
+        raise MalformedError(QuarantineReason.MALFORMED, what)
+    together = "".join(texts)
+    if not (together.isascii() and together.isprintable()) and (fault := text_fault_in(msgspec.to_builtins(event))):
+        raise MalformedError(QuarantineReason.INVALID_VALUE, fault)
+    made: events.Event = event
+    return made
 
 
 def _read(value: bytes, writer: PublishedSchema) -> dict[str, Any]:
@@ -160,12 +200,30 @@ def _read(value: bytes, writer: PublishedSchema) -> dict[str, Any]:
 
 def text_fault_in(plain: Mapping[str, Any] | Collection[Any]) -> str | None:
     """Say which text in a decoded record may not enter the log, naming its field, or None."""
+    texts: list[str] = []
+    _gather(plain.values() if isinstance(plain, Mapping) else plain, texts)
+    together = "".join(texts)
+    return None if together.isascii() and together.isprintable() else _first_fault(plain)
+
+
+def _gather(values: Iterable[Any], texts: list[str]) -> None:
+    for value in values:
+        kind = type(value)
+        if kind is str:
+            texts.append(value)
+        elif kind is dict:
+            _gather(value.values(), texts)
+        elif kind is list or kind is tuple:
+            _gather(value, texts)
+
+
+def _first_fault(plain: Mapping[str, Any] | Collection[Any]) -> str | None:
     entries = plain.items() if isinstance(plain, Mapping) else enumerate(plain)
     for name, value in entries:
         if isinstance(value, str):
             if fault := text_fault(value):
                 return f"{name}: {fault}"
-        elif isinstance(value, dict | list | tuple) and (fault := text_fault_in(value)):
+        elif isinstance(value, dict | list | tuple) and (fault := _first_fault(value)):
             return f"{name}.{fault}"
     return None
 

@@ -38,6 +38,9 @@ class Progress(Struct, frozen=True, array_like=True):
     last: Mapping[str, int]
 
 
+_DECODER: Final = msgspec.msgpack.Decoder(Progress)  # made once, here: see `schemas.codec`
+
+
 class _Markup:
     @staticmethod
     def slot(name: str) -> Slot:
@@ -65,7 +68,7 @@ class IssuingStage:
     def restored(self, lane: int, state: Mapping[bytes, bytes]) -> Progress:  # noqa: ARG002
         """Return the lane's numbers."""
         kept = state.get(_LANE)
-        return msgspec.msgpack.decode(kept, type=Progress) if kept else Progress(1, {})
+        return _DECODER.decode(kept) if kept else Progress(1, {})
 
     def kept(self, before: Progress, after: Progress) -> Mapping[bytes, bytes | None]:  # noqa: ARG002
         """Return what to write of them."""

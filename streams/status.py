@@ -42,6 +42,9 @@ class Lists(Struct, frozen=True, array_like=True):
     lists: Mapping[str, ListState]
 
 
+_DECODER: Final = msgspec.msgpack.Decoder(ListState)  # made once, here: see `schemas.codec`
+
+
 class StatusStage:
     """Keeps a lane's status lists and publishes them when they are due."""
 
@@ -58,7 +61,7 @@ class StatusStage:
     def restored(self, lane: int, state: Mapping[bytes, bytes]) -> Lists:
         """Return the lane's lists."""
         kept = {key.decode(): value for key, value in state.items() if not key.startswith(b"\x00")}
-        return Lists(lane, {url: msgspec.msgpack.decode(value, type=ListState) for url, value in kept.items()})
+        return Lists(lane, {url: _DECODER.decode(value) for url, value in kept.items()})
 
     def kept(self, before: Lists, after: Lists) -> Mapping[bytes, bytes | None]:
         """Return the lists that changed."""

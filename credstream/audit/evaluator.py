@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from functools import cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -306,8 +307,6 @@ def _expression(criterion: rules.Expression, shown: Sequence[Shown], others: Map
     if not entered:
         return False
     moment = max(entered)
-    kind = cel.Type.List(cel.Type.Map(cel.Type.STRING, cel.Type.DYN))
-    names = {"results": kind, "held": cel.Type.List(cel.Type.STRING), "now": cel.Type.INT, "day": cel.Type.INT}
     looked_at = sorted(
         (one for one in shown if one.assessment in criterion.assessments), key=lambda one: (one.at, one.order)
     )
@@ -329,5 +328,11 @@ def _expression(criterion: rules.Expression, shown: Sequence[Shown], others: Map
         results.append({name: value for name, value in told.items() if value is not None})
     mine = [name for name in criterion.achievements if name in others and others[name].since <= moment]
     data = {"results": results, "held": mine, "now": moment, "day": 86_400 * _MILLION}
-    answer = cel.NewEnv(variables=names).compile(criterion.cel).eval(data=data)
-    return answer.value() is True
+    return _compiled(criterion.cel).eval(data=data).value() is True
+
+
+@cache
+def _compiled(text: str) -> Any:
+    kind = cel.Type.List(cel.Type.Map(cel.Type.STRING, cel.Type.DYN))
+    names = {"results": kind, "held": cel.Type.List(cel.Type.STRING), "now": cel.Type.INT, "day": cel.Type.INT}
+    return cel.NewEnv(variables=names).compile(text)

@@ -7,8 +7,8 @@ from fnmatch import fnmatchcase
 from typing import Any, Final, cast, get_args
 
 from credstream.rules import grammar
-from credstream.rules.values import NOTHING, Values
-from credstream.rules.yaml_source import Mistakes, Place, Value
+from credstream.rules.values import Values
+from credstream.rules.yaml_source import NOTHING, Mistakes, Place, Value
 from schemas.catalogue import Assessment
 from schemas.rules import (
     All,
@@ -35,6 +35,9 @@ from services.competency import expression
 _HARMLESS: Final = Holds(achievement="")
 _DIMENSIONS: Final = frozenset(get_args(Dimension))
 _PERIODS: Final = {f"calendar {period}": period for period in get_args(PeriodOf)}
+_MAX_PATTERN_CHARS: Final = 200
+_MAX_COMPARED: Final = 1_000_000
+_MAX_MEANT: Final = 200_000
 
 
 class CriteriaReader(Values):
@@ -46,6 +49,8 @@ class CriteriaReader(Values):
         self.assessments: Mapping[str, Assessment] = {}
         self.levels: Mapping[str, Sequence[str]] = {}
         self.blocks: list[tuple[Place, str]] = []  # achievements built on: looked up once all files are read
+        self._meant: dict[str, Sequence[str]] = {}
+        self._compared = self._named = 0
         self._kinds: Mapping[str, Callable[[Value], Criterion]] = {
             "result": self._result,
             "count": self._count,
@@ -283,15 +288,32 @@ class CriteriaReader(Values):
     def _matching(self, value: Value) -> Sequence[str]:
         """Return the assessments that a name, a pattern or a tag means."""
         text = self.text(value)
-        if text.startswith("tag:"):
-            found = [name for name, a in self.assessments.items() if text.removeprefix("tag:") in a.tags]
-        elif "*" in text or "?" in text:
-            found = [name for name in self.assessments if fnmatchcase(name, text)]
-        else:
+        if not (text.startswith("tag:") or "*" in text or "?" in text):
             return [self.known_assessment(value)]
+        if len(text) > _MAX_PATTERN_CHARS:
+            self.mistakes.add(value.place, f"a pattern has at most {_MAX_PATTERN_CHARS} characters")
+            return []
+        if text not in self._meant:
+            self._compared += len(self.assessments) * (1 + text.count("*"))
+            if self._compared > _MAX_COMPARED:
+                self.mistakes.add(value.place, "too many different patterns for so many assessments")
+                return []
+            self._meant[text] = self._matched(text)
+        found = self._meant[text]
+        self._named += len(found)
+        if self._named > _MAX_MEANT:
+            self.mistakes.add(
+                value.place, f"the patterns of the catalogue mean more than {_MAX_MEANT:,} assessments in all"
+            )
+            return []
         if not found:
             self.mistakes.add(value.place, f"{text}: no assessment is meant by this")
         return found
+
+    def _matched(self, text: str) -> Sequence[str]:
+        if text.startswith("tag:"):
+            return [name for name, a in self.assessments.items() if text.removeprefix("tag:") in a.tags]
+        return [name for name in self.assessments if fnmatchcase(name, text)]
 
     def known_assessment(self, value: Value) -> str:
         """Return an assessment that is known."""

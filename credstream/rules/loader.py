@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, cast, get_args
 
@@ -14,7 +15,7 @@ from msgspec import Struct
 
 from credstream.rules import grammar
 from credstream.rules.criteria import CriteriaReader
-from credstream.rules.yaml_source import Mistakes, Place, Value, read
+from credstream.rules.yaml_source import MAX_FILE_BYTES, Mistakes, Place, Value, read
 from schemas.catalogue import (
     Achievement,
     Alignment,
@@ -30,9 +31,14 @@ from schemas.errors import PipelineError
 from schemas.events import POINT, Micros
 from schemas.rules import achievements_in, criteria_of
 from services.competency.calendars import zone
+from services.competency.faults import rule_faults
 from services.competency.progress import Standing, result_key
 
 _NOON: Final = 12
+MAX_FILES: Final = 1_000
+MAX_BYTES: Final = 5_000_000
+_MAX_EXAMPLES: Final = 100
+_MAX_EXAMPLE_RESULTS: Final = 100
 
 
 class CatalogueError(PipelineError):
@@ -101,7 +107,7 @@ def load(folder: Path) -> Draft:
     _check_twice(mistakes, "assessment", [(place, a.id) for place, a in assessments])
     _check_known(mistakes, "provider", reader.attesting, {p.id for _, p in providers})
     reader.assessments = {a.id: a for _, a in assessments}
-    files = [read(path, mistakes) for path in sorted((folder / "achievements").glob("*.yaml"))]
+    files = [read(path, mistakes) for path in _files(folder / "achievements", mistakes)]
     reader.levels = {name: levels for value in files for name, levels in reader.level_names(value)}
     achievements = [found for value in files for found in reader.each(value, reader.achievement)]
     if not achievements and not mistakes.found:
@@ -109,8 +115,10 @@ def load(folder: Path) -> Draft:
     _check_twice(mistakes, "achievement", [(place, a.id) for place, a in achievements])
     _check_known(mistakes, "achievement", reader.blocks, {a.id for _, a in achievements})
     _check_circles(mistakes, achievements)
+    if not mistakes.found:
+        _check_rules(mistakes, achievements)
     if mistakes.found:
-        raise CatalogueError(folder, mistakes.found)
+        raise CatalogueError(folder, mistakes.told())
     return Draft(
         programme=name,
         version=version,
@@ -185,9 +193,10 @@ class _Reader(CriteriaReader):
         texts = ("name", "description", "criteria")
         optional = ("achievement_type", "language", "field_of_study", "sector", "rationale", "endorsed_by")
         achievement = self.id(members.get("id"))
-        self.examples += [
-            found for _, found in self.each(members.get("examples"), lambda v: self._example(v, achievement))
-        ]
+        shown = self.each(members.get("examples"), lambda v: self._example(v, achievement))
+        if len(shown) > _MAX_EXAMPLES:
+            self.mistakes.add(members["examples"].place, f"{len(shown)} examples; at most {_MAX_EXAMPLES} are run")
+        self.examples += [found for _, found in shown]
         french = self.members(members.get("fr"), grammar.TRANSLATION)
         return Achievement(
             id=achievement,
@@ -218,6 +227,8 @@ class _Reader(CriteriaReader):
     def _example(self, value: Value, achievement: str) -> Example:
         members = self.members(value, grammar.EXAMPLE)
         results = dict(self._shown(at, v) for at, v in enumerate(self.items(members.get("results"))))
+        if len(results) > _MAX_EXAMPLE_RESULTS:
+            self.mistakes.add(value.place, f"{len(results)} results; an example has at most {_MAX_EXAMPLE_RESULTS}")
         holds = self.entries(members.get("holds"), "achievements, each with a day,") if "holds" in members else {}
         self.blocks += [(v.place, name) for name, v in holds.items()]
         attained = members.get("attained", Value(value.place, "false"))
@@ -282,5 +293,29 @@ def _check_circles(mistakes: Mistakes, achievements: Sequence[tuple[Place, Achie
     try:
         TopologicalSorter(builds_on).prepare()
     except CycleError as error:
+        inside = set(error.args[1])
         circle = " -> ".join(error.args[1])
-        mistakes.add(next(place for place, a in achievements if a.id in error.args[1]), f"built on itself: {circle}")
+        mistakes.add(next(place for place, a in achievements if a.id in inside), f"built on itself: {circle}")
+
+
+def _check_rules(mistakes: Mistakes, achievements: Sequence[tuple[Place, Achievement]]) -> None:
+    """Refuse here what every lane would refuse."""
+    for place, achievement in achievements:
+        for fault in rule_faults(achievement.rule):
+            mistakes.add(place, f"{achievement.id}: {fault}")
+
+
+def _files(folder: Path, mistakes: Mistakes) -> Sequence[Path]:
+    """Return the files of achievements, if they are not too many and not too large together."""
+    found = sorted(islice(folder.glob("*.yaml"), MAX_FILES + 1))
+    start = Place(folder.name, 1, 1)
+    if len(found) > MAX_FILES:
+        mistakes.add(start, f"more than {MAX_FILES:,} files")
+        return ()
+    size = sum(
+        min(path.stat().st_size, MAX_FILE_BYTES) for path in found if path.is_file()
+    )  # larger ones are told apart
+    if size > MAX_BYTES:
+        mistakes.add(start, f"{size:,} bytes in all; at most {MAX_BYTES:,} are read")
+        return ()
+    return found

@@ -15,18 +15,17 @@ from schemas.rules import WHOLE, Span
 from services.competency.calendars import zone
 
 T = TypeVar("T")
-NOTHING: Final = Value(Place("", 0, 0), "")
-"""Stands for a field that is missing; that it is has been noted already."""
 _ID: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_NUMBER: Final = re.compile(r"\d{1,9}(\.\d{1,6})?")
-_PERCENT: Final = re.compile(r"(\d{1,3}(?:\.\d{1,4})?)\s*%")
-_PERMILLE: Final = re.compile(r"(\d{1,4})\s*‰")
-_POINTS: Final = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s+of\s+(\d{1,9}(?:\.\d{1,6})?)")
-_LENGTHS: Final = re.compile(r"(\d{1,5}) (hour|day|week|month|year)s?")
+_MAX_ID_CHARS: Final = 100
+_NUMBER: Final = re.compile(r"\d{1,9}(\.\d{1,6})?", re.ASCII)
+_PERCENT: Final = re.compile(r"(\d{1,3}(?:\.\d{1,4})?)\s*%", re.ASCII)
+_PERMILLE: Final = re.compile(r"(\d{1,4})\s*‰", re.ASCII)
+_POINTS: Final = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s+of\s+(\d{1,9}(?:\.\d{1,6})?)", re.ASCII)
+_LENGTHS: Final = re.compile(r"(\d{1,5}) (hour|day|week|month|year)s?", re.ASCII)
 _HOURS: Final = {"hour": 1, "day": 24, "week": 168}
 _MONTHS: Final = {"month": 1, "year": 12}
-_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
-_MAX_WHOLE: Final = 100_000
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_WHOLE: Final = re.compile(r"0*[1-9][0-9]{0,4}")
 
 
 class Values:
@@ -104,8 +103,11 @@ class Values:
     def id(self, value: Value | None) -> str:
         """Return an id."""
         text = self.text(value)
-        if value is not None and text and not _ID.fullmatch(text):
-            self.mistakes.add(value.place, f"{text}: an id has lower-case letters, digits and single hyphens")
+        if value is not None and text and not (len(text) <= _MAX_ID_CHARS and _ID.fullmatch(text)):
+            self.mistakes.add(
+                value.place,
+                f"{text}: an id has lower-case letters, digits and single hyphens, at most {_MAX_ID_CHARS} characters",
+            )
         return text
 
     def choice(self, value: Value | None, known: Collection[str], kind: str, default: str) -> str:
@@ -150,7 +152,7 @@ class Values:
         if value is None or not value.place.line:
             return 1
         text = self.text(value)
-        if not text.isdecimal() or not 0 < int(text) < _MAX_WHOLE:
+        if not _WHOLE.fullmatch(text):
             self.mistakes.add(value.place, f"{text}: a whole number from 1 is wanted here")
             return 1
         return int(text)

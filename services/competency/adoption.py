@@ -14,6 +14,7 @@ from services.competency.decisions import Decision
 from services.competency.faults import repeated, rule_faults
 from services.competency.ledger import Draft
 from services.competency.rulebook import Adoption, Rulebook, rulebook
+from services.competency.sizes import size_faults, text_faults, touching_faults
 
 _MAX_FAULTS_TOLD: Final = 10
 _MAX_DETAIL_CHARS: Final = 2_000
@@ -23,7 +24,8 @@ _URL_PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 def catalogue_faults(catalogue: Catalogue) -> list[str]:
     """Return everything for which a catalogue is refused, whatever was adopted before; empty when nothing is."""
-    faults = list(_faults(catalogue))
+    faults = list(size_faults(catalogue)) or [*_faults(catalogue), *text_faults(catalogue)]
+    faults = faults or list(touching_faults(catalogue))
     if not faults:
         try:
             rulebook([(Adoption("", 0), catalogue)])

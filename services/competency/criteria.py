@@ -7,6 +7,7 @@ whole numbers and fractions; nothing is rounded at a threshold.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from heapq import nsmallest
 from typing import Protocol
 
 from schemas.events import Micros
@@ -128,12 +129,13 @@ class _Count:
         )
 
     def explain(self, evidence: Evidence, at: Micros, used: dict[str, Standing]) -> Node:
-        criterion = self._criterion
-        found, until = self._closest(self._enough(evidence), at)
-        met = found.is_met()
-        counted = sorted(found.results.values())
-        if self._is_plain:
-            counted = counted[: criterion.number]
+        criterion, enough = self._criterion, self._enough(evidence)
+        found, until = (None, None) if self._is_plain else self._closest(enough, at)
+        if found is None:
+            counted = nsmallest(criterion.number, enough)
+            met = len(counted) == criterion.number
+        else:
+            counted, met = sorted(found.results.values()), found.is_met()
         used.update((key, standing) for _, key, standing in counted)
         return Node(
             kind="count",
@@ -142,7 +144,7 @@ class _Count:
             asks=self._asks,
             needs=criterion.number,
             has=len(counted),
-            distinct=tuple(found.different()),
+            distinct=() if found is None else tuple(found.different()),
             until=None if met else until,
             by=tuple(label(key) for _, key, _ in counted[:MAX_NAMES]),
             more=max(0, len(criterion.assessments) - MAX_NAMES),

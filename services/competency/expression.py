@@ -6,6 +6,7 @@ An expression that fails is not true. What it sees is whole numbers, texts and t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Final
@@ -15,6 +16,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from schemas.events import Micros
 from schemas.rules import Expression
+from services.competency.growth import growth_fault
 from services.competency.progress import Standing, named
 from services.competency.selection import NO_PIECES, Evidence, Piece, floor_share, share_of
 from services.competency.timeline import Timeline
@@ -67,6 +69,7 @@ _ENVIRONMENT: Final = cel.NewEnv(
     },
 )
 _DAY: Final[Micros] = 86_400_000_000
+_STATUS: Final = re.compile(r"^<input>:(-1:-1: )?|^[A-Z_]+: |-1:-1: | \[[A-Z_]+\]$")
 
 
 @lru_cache(maxsize=1024)
@@ -74,7 +77,8 @@ def compiled(text: str) -> Any:
     """Return an expression ready to be evaluated.
 
     Raises:
-        ValueError: It is too long, does not parse, its types do not fit, or its answer is not true or false.
+        ValueError: It is too long, does not parse, its types do not fit, its answer is not true or false, or what it builds could
+            grow without end.
     """
     if len(text) > MAX_CHARS:
         raise ValueError(f"an expression has at most {MAX_CHARS} characters")
@@ -82,9 +86,11 @@ def compiled(text: str) -> Any:
         expression = _ENVIRONMENT.compile(text)
     except RuntimeError as error:
         told = str(error).partition("ERROR: ")[2] or str(error)
-        raise ValueError(told.splitlines()[0].removeprefix("<input>:")) from None
+        raise ValueError(_STATUS.sub("", told.splitlines()[0])) from None
     if expression.return_type() != cel.Type.BOOL:
         raise ValueError(f"an expression says true or false, and this one is {expression.return_type().name()}")
+    if fault := growth_fault(text, expression.serialize()):
+        raise ValueError(fault)
     return expression
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
 
@@ -65,10 +66,11 @@ def holding_of(awards: Iterable[Award]) -> Holding | None:
 
 def evidence_of(results: Mapping[str, Standing], held: Mapping[str, Holding]) -> Evidence:
     """Return the evidence in a set of standing results; one that was retracted is none."""
-    pieces: dict[str, list[Piece]] = {}
+    pieces: defaultdict[str, list[Piece]] = defaultdict(list)
     for key, standing in results.items():
         if not standing.retracted:
-            pieces.setdefault(standing.assessment, []).append((standing.completed_at, key, standing))
+            pieces[standing.assessment].append((standing.completed_at, key, standing))
+    pieces.default_factory = None  # from here on it only tells what is there
     return Evidence(pieces, held)
 
 
@@ -107,18 +109,25 @@ def reaches(bar: Bar) -> Test:
     """Return what says whether a result reaches what is asked."""
     at_least, out_of, passed, levels = bar.at_least, bar.out_of, bar.passed, frozenset(bar.levels)
 
+    def has_share(standing: Standing) -> bool:
+        score, most = standing.score, standing.score_max
+        return score is not None and most is not None and score * out_of >= (at_least or 0) * most
+
+    if passed is None and not levels:
+        return _anything if at_least is None else has_share
+
     def reached(standing: Standing) -> bool:
         if passed is not None and standing.passed is not passed:
             return False
         if levels and standing.level not in levels:
             return False
-        return at_least is None or (
-            standing.score is not None
-            and standing.score_max is not None
-            and standing.score * out_of >= at_least * standing.score_max
-        )
+        return at_least is None or has_share(standing)
 
     return reached
+
+
+def _anything(_: Standing) -> bool:
+    return True
 
 
 def _tests_of(selection: Selection) -> list[Test]:

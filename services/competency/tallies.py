@@ -242,8 +242,14 @@ class MeanOf:
 
 def best(pieces: Iterable[Piece]) -> Piece | None:
     """Return the result of the greatest share; of several, the earliest. One without a score is better than none."""
+    several = list(pieces)
+    if len(several) <= 1:
+        return several[0] if several else None
+    maxima = {piece[2].score_max for piece in several}
+    if len(maxima) == 1 and None not in maxima:  # shares of one maximum are as their scores
+        return min(several, key=lambda piece: (-(piece[2].score or 0), piece[0], piece[1]))
     found: Piece | None = None
-    for piece in pieces:
+    for piece in several:
         if found is None or is_better(piece[2], found[2]) or (piece < found and not is_better(found[2], piece[2])):
             found = piece
     return found

@@ -25,6 +25,9 @@ class _Protected(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kid: str
 
 
+_DECODER: Final = msgspec.json.Decoder(_Protected)  # made once, here: see `schemas.codec`
+
+
 def sign_detached(payload: bytes, signer: Signer, kid: str) -> bytes:
     """Return `header..signature` over the payload."""
     protected = _encode(msgspec.json.encode(_Protected("EdDSA", kid)))
@@ -37,7 +40,7 @@ def signer_of(token: bytes | None, payload: bytes, keys: Mapping[str, str]) -> s
         return None
     protected, detached, signature = token.split(b".")
     try:
-        header = msgspec.json.decode(_decode(protected), type=_Protected)
+        header = _DECODER.decode(_decode(protected))
         raw = _decode(signature)
     except (binascii.Error, ValueError, msgspec.DecodeError):
         return None

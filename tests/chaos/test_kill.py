@@ -7,17 +7,17 @@ import random
 import signal
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from support.logs import found, latest, records
 from support.pipe import PROGRAMME, Pipe, until
 from support.replay import replay
 
 from credstream.audit.expected import Expectation
 from credstream.demo.generator import SCHEME, Generator
-from credstream.reading import committed
 from schemas.codec import decode
 from schemas.events import CredentialIssued, RecordQuarantined
 from schemas.ids import learner_ref
@@ -30,11 +30,9 @@ from schemas.topology import (
     PROGRESS,
     QUARANTINED,
     STATUS_DECIDED,
-    Topic,
 )
 from streams import competency, issuing
 from streams.settings import LEARNER_SECRET
-from streams.stage import Record
 
 SEED = 20_261_124
 
@@ -43,39 +41,6 @@ SEED = 20_261_124
 def seed(request: pytest.FixtureRequest) -> int:
     chosen = request.config.getoption("--seed")
     return SEED if chosen is None else int(chosen)
-
-
-def records(pipe: Pipe, topic: Topic) -> dict[int, list[Record]]:
-    """Return a topic's committed records by lane, as a stage reads them."""
-    lanes: dict[int, list[Record]] = defaultdict(list)
-    for r in committed(pipe.place.bootstrap_servers, topic):
-        lanes[r.partition].append(
-            Record(
-                topic=r.topic,
-                lane=r.partition,
-                offset=r.offset,
-                appended_at=r.timestamp * 1000,
-                key=r.key,
-                value=r.value,
-                headers=tuple(r.headers),
-            )
-        )
-    return lanes
-
-
-def found(pipe: Pipe, *topics: Topic) -> Counter[tuple[str, int, Any, Any]]:
-    return Counter(
-        (r.topic, r.lane, r.key, r.value) for t in topics for lane in records(pipe, t).values() for r in lane
-    )
-
-
-def latest(pipe: Pipe, topic: Topic) -> dict[tuple[int, bytes], bytes]:
-    """Return the state that a topic holds."""
-    kept: dict[tuple[int, bytes], bytes] = {}
-    for lane, lane_records in records(pipe, topic).items():
-        for r in lane_records:
-            kept.pop((lane, r.key or b""), None) if r.value is None else kept.__setitem__((lane, r.key or b""), r.value)
-    return {key: value for key, value in kept.items() if key[1] != b"\x00identity"}
 
 
 @pytest.mark.timeout(1_800)
@@ -131,19 +96,19 @@ def test_kill_9_at_random_loses_nothing_doubles_nothing_changes_no_byte(
 
 
 def compare(pipe: Pipe) -> None:
-    inbox = records(pipe, INBOX)
+    inbox = records(pipe.place, INBOX)
     published, set_aside, state = replay(competency.stage(pipe.place), inbox)
-    assert found(pipe, DECIDED, CLAIMED, STATUS_DECIDED) == published
-    assert latest(pipe, PROGRESS) == state
+    assert found(pipe.place, DECIDED, CLAIMED, STATUS_DECIDED) == published
+    assert latest(pipe.place, PROGRESS) == state
     aside = [
         decode(r.value, RecordQuarantined, max_bytes=QUARANTINED.max_bytes)
-        for lane in records(pipe, QUARANTINED).values()
+        for lane in records(pipe.place, QUARANTINED).values()
         for r in lane
     ]
     assert Counter(q.partition for q in aside if q.topic == INBOX.name) == set_aside
-    published, set_aside, state = replay(issuing.stage(pipe.place), records(pipe, CLAIMED))
-    assert found(pipe, ISSUED) == published
-    assert latest(pipe, ISSUING_PROGRESS) == state
+    published, set_aside, state = replay(issuing.stage(pipe.place), records(pipe.place, CLAIMED))
+    assert found(pipe.place, ISSUED) == published
+    assert latest(pipe.place, ISSUING_PROGRESS) == state
     assert not set_aside
 
 
@@ -155,7 +120,7 @@ def compare_holdings(pipe: Pipe, sent: list[Any], now: datetime) -> None:
     secret = pipe.place.secret(LEARNER_SECRET)
     expected = {(learner_ref(secret, PROGRAMME, SCHEME, who), what) for who, what in judge.holdings()}
     learners = {who for who, _ in expected}
-    issued = [decode(r.value, CredentialIssued) for lane in records(pipe, ISSUED).values() for r in lane]
+    issued = [decode(r.value, CredentialIssued) for lane in records(pipe.place, ISSUED).values() for r in lane]
     assert len({c.credential_id for c in issued}) == len(issued)
     held = {(c.learner_ref, c.achievement) for c in issued if c.learner_ref in learners}
     assert held >= expected
@@ -163,7 +128,7 @@ def compare_holdings(pipe: Pipe, sent: list[Any], now: datetime) -> None:
 
 def compare_views(pipe: Pipe) -> None:
     """The dashboard counts each credential once, however often views died."""
-    issued = sum(len(lane) for lane in records(pipe, ISSUED).values())
+    issued = sum(len(lane) for lane in records(pipe.place, ISSUED).values())
     with pipe.http(None) as http:
         for _ in until(f"the views to count {issued} credentials"):
             counted = sum(http.get("/v1/flow").json()["tallies"]["issued"].values())
