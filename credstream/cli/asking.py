@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from cyclopts import Parameter
 from rich.markup import escape
 from rich.tree import Tree
 
-from credstream.cli.console import DEFAULT_FOLDER, Data, Exit, Json, err, installation, out, write_json
+from credstream.cli.console import (
+    DEFAULT_FOLDER,
+    Data,
+    Exit,
+    Json,
+    chosen_programme,
+    err,
+    installation,
+    out,
+    write_json,
+)
 from credstream.documents import documents
 from credstream.why import Explained, explain, learner_ref_of
 from schemas.errors import RefusedError
@@ -34,7 +44,7 @@ def why(
     Example: credstream why email:dana@example.ca safe-patient-transfer
     """
     place = installation(data)
-    chosen = _programme(place.programmes, programme)
+    chosen = chosen_programme(place, programme)
     found = list(explain(place, chosen, learner_ref_of(place, chosen, learner), achievement))
     if as_json:
         write_json([msgspec.to_builtins(e) for e in found])
@@ -44,14 +54,6 @@ def why(
         if not found:
             out.print(f"nothing was decided about this learner{f' and {achievement}' if achievement else ''}")
     return Exit.DONE if found and found[-1].holds else Exit.NO
-
-
-def _programme(known: Any, wanted: str | None) -> str:
-    if wanted in known:
-        return str(wanted)
-    if wanted is None and len(known) == 1:
-        return str(next(iter(known)))
-    raise RefusedError(f"say which programme, with --programme; known here: {', '.join(sorted(known)) or 'none'}")
 
 
 def explained_tree(explained: Explained) -> Tree:

@@ -95,9 +95,15 @@ class Change:
     lines: Sequence[str] = ()
 
 
-def differences(before: Catalogue | Draft | None, after: Draft) -> Iterator[Change]:
-    """Yield in what a catalogue differs from an earlier one: achievements first, then assessments and providers."""
-    for kind in ("achievements", "assessments", "providers"):
+def differences(before: Catalogue | Draft | None, after: Catalogue | Draft) -> Iterator[Change]:
+    """Yield in what a catalogue differs from an earlier one: achievements first, then assessments and providers.
+
+    Of what was written for no installation yet there are no keys.
+    """
+    with_keys = not isinstance(before, Draft) and not isinstance(after, Draft)
+    if before is not None and before.issuer != after.issuer:
+        yield Change("changed", "issuer", before.programme, list(_changed(before.issuer, after.issuer)))
+    for kind in ("achievements", "assessments", "providers", *(("keys",) if with_keys else ())):
         old = {} if before is None else {entry.id: entry for entry in getattr(before, kind)}
         new = {entry.id: entry for entry in getattr(after, kind)}
         for name in sorted(old.keys() | new.keys()):
