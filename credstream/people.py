@@ -97,7 +97,7 @@ def create(path: Path, passphrase: bytes) -> str:
 def open_key(installation: Installation, path: Path) -> LocalSigner:
     """Return the signer of a person's key.
 
-    Its passphrase is in a file beside it, or that of the installation if `init` made it, or else is asked for.
+    Its passphrase is in a file beside it, or that of the installation if it lies among its secrets, or else is asked for.
 
     Raises:
         RefusedError: The file cannot be used, or there is nobody to ask.
@@ -105,7 +105,7 @@ def open_key(installation: Installation, path: Path) -> LocalSigner:
     beside = path.with_name(f"{path.name}.passphrase")
     if beside.exists():
         return signer(path, beside.read_bytes().strip())
-    if _is_of_init(installation, path) or not path.exists():
+    if path.absolute().is_relative_to(installation.secret_path("").absolute()) or not path.exists():
         return signer(path, installation.secret(PASSPHRASE))
     return signer(path, ask_passphrase(path, f"Passphrase of {path}: "))
 
@@ -119,10 +119,3 @@ def ask_passphrase(path: Path, question: str) -> bytes:
     if not sys.stdin.isatty():
         raise RefusedError(f"{path} needs its passphrase: run this at a terminal, or put it into {path}.passphrase")
     return getpass.getpass(question).encode()
-
-
-def _is_of_init(installation: Installation, path: Path) -> bool:
-    """Say whether `init` made the key: those have the installation's passphrase."""
-    made = {installation.secret_path(f"catalogue/{name}.pem") for name in installation.programmes}
-    made |= {installation.secret_path(f"staff/{name}/staff.pem") for name in installation.programmes}
-    return path.absolute() in {one.absolute() for one in made}

@@ -6,7 +6,19 @@ from importlib.metadata import version
 
 from cyclopts import App
 
-from credstream.cli import asking, awarding, demonstrating, keeping, reviewing, ruling, running, sending, versioning
+from credstream.cli import (
+    asking,
+    awarding,
+    demonstrating,
+    keeping,
+    keyring,
+    rejudging,
+    reviewing,
+    ruling,
+    running,
+    sending,
+    versioning,
+)
 from credstream.cli.console import err, out
 
 app = App(
@@ -41,8 +53,9 @@ review.command(reviewing.show)
 review.command(reviewing.decide)
 app.command(review)
 
-keys = App(name="keys", help="The keys that sign credentials and status lists.")
+keys = App(name="keys", help="The keys that sign credentials and status lists, and those of persons.")
 keys.command(keeping.create_key, name="create")
+keys.command(keyring.person)
 app.command(keys)
 
 rules = App(name="rules", help="Catalogues: what may be earned, and when.")
@@ -56,5 +69,7 @@ rules.command(versioning.propose)
 rules.command(versioning.approve)
 rules.command(versioning.versions)
 rules.command(versioning.rollback)
+rules.command(rejudging.backfill)
+rules.command(rejudging.recall)
 rules.command(ruling.schema)
 app.command(rules)
