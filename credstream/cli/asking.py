@@ -23,7 +23,8 @@ from credstream.cli.console import (
     write_json,
 )
 from credstream.documents import documents
-from credstream.why import Explained, explain, learner_ref_of
+from credstream.staff.credentials import reason_of, status_of
+from credstream.why import Explained, Holding, explain, holdings, learner_ref_of
 from schemas.errors import RefusedError
 from services.competency.reasons import render
 from services.signing.verifying import Verdict, Verifier
@@ -45,15 +46,37 @@ def why(
     """
     place = installation(data)
     chosen = chosen_programme(place, programme)
-    found = list(explain(place, chosen, learner_ref_of(place, chosen, learner), achievement))
+    ref = learner_ref_of(place, chosen, learner)
+    found, standing = list(explain(place, chosen, ref, achievement)), holdings(place, chosen, ref, achievement)
     if as_json:
         write_json([msgspec.to_builtins(e) for e in found])
     else:
         for explained in found:
             out.print(explained_tree(explained))
+        for holding in standing:
+            out.print(_holding_tree(holding))
         if not found:
             out.print(f"nothing was decided about this learner{f' and {achievement}' if achievement else ''}")
-    return Exit.DONE if found and found[-1].holds else Exit.NO
+    return Exit.DONE if any(holding.holds for holding in standing) else Exit.NO
+
+
+def _holding_tree(holding: Holding) -> Tree:
+    """Return how a learner stands with an achievement now."""
+    tree = Tree(f"now: [bold]{escape(holding.achievement)}[/]")
+    for award in holding.awards:
+        status, why_so = status_of(award), reason_of(award)
+        colour = {"valid": "green", "suspended": "yellow"}.get(status, "red")
+        grade = f", {escape(award.level)}" if award.level else ""
+        until = f", valid until {_day(award.valid_until)}" if award.valid_until else ""
+        said = f": {escape(why_so)}" if why_so else ""
+        tree.add(f"[{colour}]{status}[/]{said}  award {award.number}{grade}{until}  (credential {award.credential_id})")
+    if holding.renewal and holding.awards[-1].valid_until:
+        tree.add(escape(holding.renewal))
+    return tree
+
+
+def _day(instant: int) -> str:
+    return f"{datetime.fromtimestamp(instant / 1_000_000, UTC):%Y-%m-%d}"
 
 
 def explained_tree(explained: Explained) -> Tree:
@@ -66,7 +89,9 @@ def explained_tree(explained: Explained) -> Tree:
     for line in render(explained.explanation):
         tree.add(line)
     if explained.credential_id:
-        tree.add(f"credential {explained.credential_id}, award {explained.award}")
+        grade = f", {escape(explained.level)}" if explained.level else ""
+        until = f", valid until {_day(explained.valid_until)}" if explained.valid_until else ""
+        tree.add(f"credential {explained.credential_id}, award {explained.award}{grade}{until}")
     for ref in explained.evidence:
         tree.add(f"evidence: {ref}")
     tree.add(f"rule {explained.rule_digest}")

@@ -28,7 +28,7 @@ from credstream.cli.console import (
 from credstream.learners import one_learner
 from credstream.staff import credentials
 from credstream.staff.desk import Answer, Desk
-from credstream.staff.foreseeing import Foresight, changes, detail_of
+from credstream.staff.foreseeing import changes, detail_of, foresight
 from credstream.why import learner_ref_of
 from credstream.zones import minute, zone_of
 from schemas.errors import RefusedError
@@ -80,17 +80,17 @@ def award(
     ref = learner_ref_of(place, chosen, learner)
     key = learner_key(chosen, ref)
     kept, progress = one_learner(place, lane_of(key, place.kafka.lanes), key)
-    foresight = Foresight(place, chosen, kept)
+    seen = foresight(place, chosen, kept)
     with Desk(place, chosen, member) as desk:
         request = desk.request(
             AwardRequested,
             ref,
             achievement=achievement,
             level=level,
-            attained_at=instant_of(date, zone_of(foresight.book.newest.catalogue)),
+            attained_at=instant_of(date, zone_of(seen.book.newest.catalogue)),
             body=RecognitionBody(narrative=reason, evidence_url=evidence),
         )
-        foreseen = foresight.decision(progress, request)
+        foreseen = seen.decision(progress, request)
         if foreseen.decided.disposition is Disposition.REFUSED:
             err.print(f"not awarded: {detail_of(foreseen)}", markup=False)
             return Exit.NO

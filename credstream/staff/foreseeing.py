@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
 from typing import Final
 
 from credstream.learners import LaneKept
@@ -77,8 +76,8 @@ def _effect(before: Award | None, after: Award) -> Effect | None:
 class Foresight:
     """One lane's decisions about a programme's learners, as they would be now."""
 
-    def __init__(self, installation: Installation, programme: str, kept: LaneKept) -> None:
-        """Foresee with what the lane keeps.
+    def __init__(self, programme: str, kept: LaneKept, naming: Naming, now: Micros) -> None:
+        """Foresee with what the lane keeps, at an instant.
 
         Raises:
             RefusedError: The lane has adopted no catalogue of the programme.
@@ -87,7 +86,8 @@ class Foresight:
         if book is None or own is None:
             raise RefusedError(f"lane {kept.lane} has adopted no catalogue of {programme}; publish one first")
         self.lane, self.book = kept.lane, book
-        self._installation, self._programme, self._ledger = installation, programme, ledgers.decoded(own)
+        self._programme, self._naming, self._ledger = programme, naming, ledgers.decoded(own)
+        self.now = max(self._ledger.clock, now)
 
     def decision(self, progress: Progress, request: Request) -> Decision:
         """Return what would be decided about a request."""
@@ -106,22 +106,23 @@ class Foresight:
         settled = settle(self._draft("", learner_ref), self.book, progress, (achievement,))
         return settled.outcomes[-1] if settled.outcomes else None
 
-    @property
-    def now(self) -> Micros:
-        """Return the time by the lane's clock."""
-        return max(self._ledger.clock, time.time_ns() // 1000)
-
     def _draft(self, event_id: str, learner_ref: str) -> Draft:
         cause = Cause(event_id=event_id, learner_ref=learner_ref, offset=0, appended_at=self.now)
         return Draft(self._ledger, self._programme, self._naming, cause)
 
-    @cached_property
-    def _naming(self) -> Naming:
-        return Naming(
-            credential_secret=self._installation.secret(CREDENTIAL_SECRET),
-            status_secret=self._installation.secret(STATUS_SECRET),
-            epoch=self._installation.epoch,
-        )
+
+def foresight(installation: Installation, programme: str, kept: LaneKept) -> Foresight:
+    """Return what an installation's lane would decide now.
+
+    Raises:
+        RefusedError: The lane has adopted no catalogue of the programme, or a secret is missing.
+    """
+    naming = Naming(
+        credential_secret=installation.secret(CREDENTIAL_SECRET),
+        status_secret=installation.secret(STATUS_SECRET),
+        epoch=installation.epoch,
+    )
+    return Foresight(programme, kept, naming, time.time_ns() // 1000)
 
 
 def detail_of(decision: Decision) -> str | None:

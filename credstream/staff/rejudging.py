@@ -10,7 +10,7 @@ from typing import Final
 from credstream.learners import LaneKept, learners
 from credstream.reading import committed
 from credstream.rules.adopted import AdoptedVersion, find
-from credstream.staff.foreseeing import Change, Effect, Foresight, changes
+from credstream.staff.foreseeing import Change, Effect, Foresight, changes, foresight
 from credstream.staff.jobs import JobRequest, request_id
 from schemas.catalogue import Achievement, canonical
 from schemas.codec import decode
@@ -119,13 +119,13 @@ def backfill(asking: Asking, achievement: str, since: Micros, losses: Losses, sa
     plan = Plan()
     for lane in range(asking.installation.kafka.lanes):
         kept, found = learners(asking.installation, lane, asking.programme, say)
-        foresight = Foresight(asking.installation, asking.programme, kept)
-        version = version_now(foresight.book, achievement, asking.now)
+        seen = foresight(asking.installation, asking.programme, kept)
+        version = version_now(seen.book, achievement, asking.now)
         for learner, progress in found:
             if not _is_looked_at(version, progress):
                 continue
             request = asking.reevaluation(learner, achievement, version.rule_digest, since, losses)
-            changed = list(changes(progress, foresight.after(progress, [request])))
+            changed = list(changes(progress, seen.after(progress, [request])))
             if changed:
                 plan.add(learner, [request], changed)
     return plan
@@ -199,18 +199,18 @@ def recall(asking: Asking, claims: Sequence[CredentialClaimed], *, redecide: boo
         by_learner.setdefault(claim.learner_ref, []).append(claim)
     for lane in sorted({lane_of(learner_key(asking.programme, learner), lanes) for learner in by_learner}):
         kept, found = learners(asking.installation, lane, asking.programme, say)
-        foresight = Foresight(asking.installation, asking.programme, kept)
+        seen = foresight(asking.installation, asking.programme, kept)
         for learner, progress in found:
             if learner not in by_learner:
                 continue
             if redecide:
-                requests = list(_again(asking, foresight, kept, progress, by_learner[learner]))
+                requests = list(_again(asking, seen, kept, progress, by_learner[learner]))
             else:
                 requests = [
                     asking.revocation(learner, c.credential_id) for c in _standing(progress, by_learner[learner])
                 ]
             if requests:
-                plan.add(learner, requests, list(changes(progress, foresight.after(progress, requests))))
+                plan.add(learner, requests, list(changes(progress, seen.after(progress, requests))))
     return plan
 
 
@@ -222,17 +222,17 @@ def _standing(progress: Progress, claims: Sequence[CredentialClaimed]) -> Iterat
 
 
 def _again(
-    asking: Asking, foresight: Foresight, kept: LaneKept, progress: Progress, claims: Sequence[CredentialClaimed]
+    asking: Asking, seen: Foresight, kept: LaneKept, progress: Progress, claims: Sequence[CredentialClaimed]
 ) -> Iterator[JobRequest]:
     """Yield a request for each achievement: the version in force now judges from when the wrong one did."""
     wrong_digest = {claim.achievement: claim.rule_digest for claim in _standing(progress, claims)}
     for achievement, digest in wrong_digest.items():
-        version = version_now(foresight.book, achievement, asking.now)
+        version = version_now(seen.book, achievement, asking.now)
         if version.rule_digest == digest:
             raise RefusedError(
                 f"the rule of {achievement} is in force still; publish the right one first (credstream rules rollback)"
             )
-        since = _began(foresight.book, kept, asking.programme, achievement, digest)
+        since = _began(seen.book, kept, asking.programme, achievement, digest)
         if progress.rejudged.get(achievement) != Rejudged(version.rule_digest, since):
             yield asking.reevaluation(claims[0].learner_ref, achievement, version.rule_digest, since, Losses.POLICY)
 

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 
 from credstream.learners import learners
-from credstream.staff.foreseeing import Change, Effect, Foresight, changes
+from credstream.staff.foreseeing import Change, Effect, Foresight, changes, foresight
 from schemas.events import POINT, Micros, ReviewAnswer, ReviewDecided
 from services.competency.progress import AwardState, Progress, Standing, named
 from services.competency.rulebook import DAY
@@ -74,21 +74,21 @@ def queue(installation: Installation, programme: str, say: Callable[[int], None]
     """
     for lane in range(installation.kafka.lanes):
         kept, found = learners(installation, lane, programme, say)
-        foresight = Foresight(installation, programme, kept)
+        seen = foresight(installation, programme, kept)
         for learner_ref, progress in found:
-            yield from waiting_of(foresight, programme, learner_ref, progress)
+            yield from waiting_of(seen, programme, learner_ref, progress)
 
 
-def waiting_of(foresight: Foresight, programme: str, learner_ref: str, progress: Progress) -> Iterator[Waiting]:
+def waiting_of(seen: Foresight, programme: str, learner_ref: str, progress: Progress) -> Iterator[Waiting]:
     """Yield what waits of one learner."""
     for key, standing in progress.awaiting.items():
         if not standing.retracted:
-            yield _late(foresight, programme, learner_ref, progress, (key, standing))
+            yield _late(seen, programme, learner_ref, progress, (key, standing))
     for name in progress.awards:
         for award in progress.awards_of(name):
             if award.state is AwardState.IN_REVIEW:
                 about = {"credential_id": award.credential_id}
-                outcome = foresight.outcome(learner_ref, progress, name)
+                outcome = seen.outcome(learner_ref, progress, name)
                 yield Waiting(
                     id=award.credential_id,
                     kind="lost evidence",
@@ -100,16 +100,16 @@ def waiting_of(foresight: Foresight, programme: str, learner_ref: str, progress:
                     shown_at=award.attained_at,
                     rule_digest=None if outcome is None else outcome.rule_digest,
                     explanation=None if outcome is None else outcome.explanation,
-                    answers=_answers(foresight, programme, learner_ref, progress, "lost evidence", about),
+                    answers=_answers(seen, programme, learner_ref, progress, "lost evidence", about),
                 )
 
 
 def _late(
-    foresight: Foresight, programme: str, learner_ref: str, progress: Progress, waiting: tuple[str, Standing]
+    seen: Foresight, programme: str, learner_ref: str, progress: Progress, waiting: tuple[str, Standing]
 ) -> Waiting:
     key, standing = waiting
     provider, result_id = named(key)
-    accepted = foresight.book.assessments.get(standing.assessment)
+    accepted = seen.book.assessments.get(standing.assessment)
     about = {"provider": provider, "result_id": result_id}
     return Waiting(
         id=late_id(programme, learner_ref, key),
@@ -123,7 +123,7 @@ def _late(
         shown_at=standing.completed_at,
         accepted_late_days=None if accepted is None else accepted.late_after_days,
         says=said(standing),
-        answers=_answers(foresight, programme, learner_ref, progress, "late result", about),
+        answers=_answers(seen, programme, learner_ref, progress, "late result", about),
     )
 
 
@@ -148,7 +148,7 @@ def said(standing: Standing) -> str:
 
 
 def _answers(
-    foresight: Foresight, programme: str, learner_ref: str, progress: Progress, kind: Kind, about: Mapping[str, Any]
+    seen: Foresight, programme: str, learner_ref: str, progress: Progress, kind: Kind, about: Mapping[str, Any]
 ) -> dict[ReviewAnswer, tuple[Consequence, ...]]:
     found = {}
     for answer in ANSWERS[kind]:
@@ -158,10 +158,10 @@ def _answers(
             learner_ref=learner_ref,
             answer=answer,
             requested_by="",
-            requested_at=foresight.now,
+            requested_at=seen.now,
             **about,
         )
-        found[answer] = tuple(map(_consequence, changes(progress, foresight.after(progress, [request]))))
+        found[answer] = tuple(map(_consequence, changes(progress, seen.after(progress, [request]))))
     return found
 
 

@@ -250,7 +250,7 @@ def test_a_version_takes_force_later_applies_to_history_is_rolled_back_and_recal
 
     assert "in force still" in credstream(staffed, "rules", "recall", "2", "--redecide", "--yes", code=78)
     rolled = credstream(staffed, "rules", "rollback", "1", "--yes")
-    assert f"adoption 4: adopted by every lane" in rolled
+    assert "adoption 4: adopted by every lane" in rolled
     assert adopted[0]["digest"] in rolled
     sent(staffed, "after", assessment="climb", score=60)
     assert verdicts(staffed, "after", "heights") == ["not_yet"]
@@ -267,11 +267,9 @@ def test_an_interrupted_job_goes_on_where_it_was(staffed: Pipe, tmp_path: Path) 
     for name in ("resume-a", "resume-b", "resume-c"):
         sent(staffed, name, score=60)
     credstream(staffed, "rules", "publish", str(catalogue(tmp_path / "easier", "5", bar=55)))
+    slowly = ("rules", "backfill", "site-safety", "--rate", "1", "--yes", "--data", str(staffed.place.folder))
     killed = subprocess.Popen(
-        [sys.executable, "-m", "credstream", "rules", "backfill", "site-safety", "--rate", "1", "--yes"]
-        + ["--data", str(staffed.place.folder)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        [sys.executable, "-m", "credstream", *slowly], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     folder = staffed.place.folder / "jobs"
     for _ in until("the job to begin", pause_s=0.02):
