@@ -24,6 +24,7 @@ from streams.topics import ends
 
 _ANSWER_S: Final = 30.0
 _FLUSH_S: Final = 15.0
+_MAX_BATCH: Final = 500
 _POLL_S: Final = 0.1
 _SET_ASIDE_BYTES: Final = QUARANTINED.max_bytes + 65_536
 R = TypeVar("R", bound=Request)
@@ -99,14 +100,16 @@ class Desk:
         return next(self.ask_all([request]))
 
     def ask_all(self, requests: Sequence[Request]) -> Iterator[Answer]:
-        """Ask for several things at once, and yield each decision as it comes.
+        """Ask for several things, and yield each decision as it comes; never more than a few hundred are under way.
 
         Raises:
             UnavailableError: Kafka or competency does not answer; what was sent stands in the log.
         """
-        if not requests:
-            return
         self._listen()
+        for start in range(0, len(requests), _MAX_BATCH):
+            yield from self._ask_batch(requests[start : start + _MAX_BATCH])
+
+    def _ask_batch(self, requests: Sequence[Request]) -> Iterator[Answer]:
         placed: dict[tuple[int, int], str] = {}
         for request in requests:
             self._send(request, placed)

@@ -162,6 +162,8 @@ def wrong_version(versions: Sequence[AdoptedVersion], name: str, *, everything: 
         [digest] = matching
         return Wrong(rules={digest: stated[digest]})
     version = find(versions, name)
+    if not name.isdecimal():  # a digest may have been adopted several times: what it brought, it brought the first time
+        version = next(one for one in versions if one.digest == version.digest)
     before = {digest_of(one) for other in versions[: version.number - 1] for one in other.catalogue.achievements}
     brought = {digest_of(one): one.id for one in version.catalogue.achievements if digest_of(one) not in before}
     if not brought and not everything:

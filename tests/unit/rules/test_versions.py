@@ -139,6 +139,8 @@ def test_a_wrong_version_is_the_rules_that_it_brought() -> None:
     assert wrong.rules == {digest_of(block): "block"}
     assert wrong.catalogue is None
     assert wrong_version(versions, digest_of(block)).rules == wrong.rules
+    again = adopted(rules(500_000), rules(100_000, "2"), rules(100_000, "2"), rules(500_000, "3"))
+    assert wrong_version(again, versions[1].digest).rules == wrong.rules
     with pytest.raises(RefusedError, match="brought no rule"):
         wrong_version(versions, "3")
     assert wrong_version(versions, "3", everything=True).catalogue == versions[2].digest
