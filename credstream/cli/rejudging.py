@@ -109,9 +109,9 @@ def recall(
 
     Who did not get what the right version would have granted is for `credstream rules backfill`.
 
-    Examples:
-    credstream rules recall 4
-    credstream rules recall 4 --redecide --dry-run
+    Example: credstream rules recall 4
+
+    Example: credstream rules recall 4 --redecide --dry-run
     """
     if redecide and revoke:
         raise RefusedError("say --redecide or --revoke, not both")

@@ -105,9 +105,9 @@ def decide(
 
     Exit code 1 when competency refuses any of it.
 
-    Examples:
-    credstream review decide accept late-3f9a1c2b4d5e --note "the college was closed"
-    credstream review decide accept --all --assessment site-safety-test
+    Example: credstream review decide accept late-3f9a1c2b4d5e --note "the college was closed"
+
+    Example: credstream review decide accept --all --assessment site-safety-test
     """
     place = installation(data)
     chosen = chosen_programme(place, programme)
