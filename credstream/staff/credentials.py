@@ -18,10 +18,14 @@ from streams.settings import Installation
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CredentialStanding:
-    """A credential, its award as it is kept now (None: its rule revoked it, and it is not the latest), and its changes."""
+    """A credential, its award as it is kept now (None: its rule revoked it, and it is not the latest), and its changes.
+
+    `newer` is the award's credential, if that is another edition.
+    """
 
     issued: CredentialIssued
     award: Award | None
+    newer: str | None
     changes: Sequence[CredentialStatusChanged]
 
     @property
@@ -32,6 +36,8 @@ class CredentialStanding:
     @property
     def reason(self) -> str:
         """Return what its status comes from."""
+        if self.newer is not None:
+            return f"a newer edition superseded it: {self.newer}"
         return "its rule revoked it" if self.award is None else reason_of(self.award)
 
 
@@ -91,9 +97,14 @@ def standing(installation: Installation, credential_id: str) -> CredentialStandi
         for change in [decode(record.value, CredentialStatusChanged)]
         if change.credential_id == credential_id
     ]
-    return CredentialStanding(issued=issued, award=award_of(progress, issued), changes=changed)
+    award, newer = _award_of(progress, issued)
+    return CredentialStanding(issued=issued, award=award, newer=newer, changes=changed)
 
 
-def award_of(progress: Progress, issued: CredentialIssued) -> Award | None:
-    """Return the award that a credential shows."""
-    return next((a for a in progress.awards_of(issued.achievement) if a.credential_id == issued.credential_id), None)
+def _award_of(progress: Progress, issued: CredentialIssued) -> tuple[Award | None, str | None]:
+    """Return the award that a credential shows, or else the credential that superseded it."""
+    same = [award for award in progress.awards_of(issued.achievement) if award.number == issued.award]
+    award = same[0] if same else None
+    if award is None or award.credential_id == issued.credential_id:
+        return award, None
+    return None, award.credential_id if award.edition > issued.edition else None

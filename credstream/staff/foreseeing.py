@@ -30,6 +30,7 @@ class Effect(StrEnum):
     REINSTATED = "reinstated"
     KEPT = "kept"
     REVIEW = "review"
+    REISSUED = "reissued"  # a new edition supersedes its credential
     CHANGED = "changed"  # another level or end, as known here; the credential stays as it is
 
 
@@ -68,6 +69,8 @@ def _effect(before: Award | None, after: Award) -> Effect | None:
         return Effect.SUSPENDED if after.is_suspended else Effect.REINSTATED
     if before.state is not after.state and (before.stands or after.stands):
         return _BY_STATE.get(after.state)
+    if after.stands and before.edition != after.edition:
+        return Effect.REISSUED
     if after.stands and (before.level, before.valid_until) != (after.level, after.valid_until):
         return Effect.CHANGED
     return None

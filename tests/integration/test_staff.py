@@ -308,7 +308,10 @@ def test_lanes_that_a_dead_publisher_left_behind_are_caught_up(staffed: Pipe, tm
     kid, signer = catalogue_signer(staffed.place, PROGRAMME)
     signature = proposal.signed(signer, kid).signatures[0].adopted
     number = proposal.event.adoption_no
-    sent: list[Any] = [*codec.headers(proposal.event, source="/publisher", event_id=f"adoption-{number}"), ("jws", signature)]
+    sent: list[Any] = [
+        *codec.headers(proposal.event, source="/publisher", event_id=f"adoption-{number}"),
+        ("jws", signature),
+    ]
     producer = Producer({"bootstrap.servers": staffed.place.bootstrap_servers})
     producer.produce(INBOX.name, proposal.adopted, PROGRAMME.encode(), 1, headers=sent)
     assert producer.flush(15) == 0

@@ -15,6 +15,7 @@ from schemas.events import (
     Micros,
     RecognitionBody,
     ReevaluationRequested,
+    ReissueRequested,
     ResultKind,
     ReviewAnswer,
     ReviewDecided,
@@ -82,6 +83,9 @@ def requests(lane: CompetencyLane) -> dict[str, Request]:
         ),
         "accept": request(lane, ReviewDecided, answer=ReviewAnswer.ACCEPT, provider="college", result_id="r-late"),
         "keep": request(lane, ReviewDecided, answer=ReviewAnswer.KEEP, credential_id=awards["asked"].credential_id),
+        "reissue": request(
+            lane, ReissueRequested, credential_id=awards["stack"].credential_id, reason=StatusReason.SUPERSEDED
+        ),
         "judge": request(
             lane,
             ReevaluationRequested,
@@ -93,7 +97,7 @@ def requests(lane: CompetencyLane) -> dict[str, Request]:
     }
 
 
-@pytest.mark.parametrize("name", ["suspend", "revoke", "award", "accept", "keep", "judge"])
+@pytest.mark.parametrize("name", ["suspend", "revoke", "award", "accept", "keep", "reissue", "judge"])
 def test_what_is_foreseen_is_what_is_decided(name: str) -> None:
     lane = staffed()
     asked = requests(lane)[name]
@@ -150,6 +154,12 @@ def test_a_stack_changes_with_its_block() -> None:
     before: Progress = lane.progress()
     found = list(changes(before, seen(lane).after(before, [requests(lane)["suspend"]])))
     assert [(c.achievement, c.effect) for c in found] == [("block", Effect.SUSPENDED), ("stack", Effect.SUSPENDED)]
+
+
+def test_a_new_edition_is_told() -> None:
+    lane = staffed()
+    found = list(changes(lane.progress(), seen(lane).after(lane.progress(), [requests(lane)["reissue"]])))
+    assert [(c.achievement, c.effect) for c in found] == [("stack", Effect.REISSUED)]
 
 
 def test_no_change_is_none() -> None:
