@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from credstream.learners import one_learner
 from credstream.reading import committed
-from credstream.rules.explaining import renewal_in_words
 from schemas.codec import decode
 from schemas.errors import RefusedError
 from schemas.events import CompetencyDecided, Micros, Verdict
 from schemas.ids import lane_of, learner_key, learner_ref
 from schemas.topology import DECIDED
-from services.competency.progress import Award
 from streams.settings import LEARNER_SECRET, Installation
 
 _REF: Final = re.compile(r"[0-9a-f]{32}")
@@ -31,49 +28,15 @@ class Explained:
     evidence: tuple[str, ...]
     rule_digest: str
     award: int | None
-    level: str | None
-    valid_until: Micros | None
     credential_id: str | None
     decided_at: Micros
     position: str
     event_id: str
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holding:
-    """How a learner stands with an achievement now: the awards that are not forgotten, and how they are renewed."""
-
-    achievement: str
-    awards: tuple[Award, ...]
-    renewal: str | None
-
     @property
     def holds(self) -> bool:
-        """Say whether any award is neither revoked nor suspended."""
-        return any(award.counts for award in self.awards)
-
-
-def holdings(
-    installation: Installation, programme: str, learner: str, achievement: str | None = None
-) -> Sequence[Holding]:
-    """Return how a learner stands with each achievement that was ever awarded, by what competency keeps.
-
-    Raises:
-        UnavailableError: Kafka does not answer.
-    """
-    key = learner_key(programme, learner)
-    kept, progress = one_learner(installation, lane_of(key, installation.kafka.lanes), key)
-    book = kept.rulebook(programme)
-    offered = {} if book is None else book.newest.achievements
-    return [
-        Holding(
-            achievement=name,
-            awards=progress.awards_of(name),
-            renewal=renewal_in_words(offered[name].rule) if name in offered else None,
-        )
-        for name in sorted(progress.awards)
-        if achievement in {None, name}
-    ]
+        """Say whether the learner holds the achievement after this decision."""
+        return self.verdict in {Verdict.GRANTED, Verdict.ALREADY_HELD}
 
 
 def learner_ref_of(installation: Installation, programme: str, learner: str) -> str:
@@ -116,8 +79,6 @@ def explain(
                     evidence=tuple(f"{e.provider} {e.result_id} (revision {e.revision})" for e in outcome.evidence),
                     rule_digest=outcome.rule_digest,
                     award=outcome.award,
-                    level=outcome.level,
-                    valid_until=outcome.valid_until,
                     credential_id=outcome.credential_id,
                     decided_at=decided.decided_at,
                     position=f"{decided.lane}/{decided.decision_no}",

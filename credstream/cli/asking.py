@@ -4,27 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from cyclopts import Parameter
 from rich.markup import escape
 from rich.tree import Tree
 
-from credstream.cli.console import (
-    DEFAULT_FOLDER,
-    Data,
-    Exit,
-    Json,
-    chosen_programme,
-    err,
-    installation,
-    out,
-    write_json,
-)
+from credstream.cli.console import DEFAULT_FOLDER, Data, Exit, Json, err, installation, out, write_json
 from credstream.documents import documents
-from credstream.staff.credentials import reason_of, status_of
-from credstream.why import Explained, Holding, explain, holdings, learner_ref_of
+from credstream.why import Explained, explain, learner_ref_of
 from schemas.errors import RefusedError
 from services.competency.reasons import render
 from services.signing.verifying import Verdict, Verifier
@@ -45,38 +34,24 @@ def why(
     Example: credstream why email:dana@example.ca safe-patient-transfer
     """
     place = installation(data)
-    chosen = chosen_programme(place, programme)
-    ref = learner_ref_of(place, chosen, learner)
-    found, standing = list(explain(place, chosen, ref, achievement)), holdings(place, chosen, ref, achievement)
+    chosen = _programme(place.programmes, programme)
+    found = list(explain(place, chosen, learner_ref_of(place, chosen, learner), achievement))
     if as_json:
         write_json([msgspec.to_builtins(e) for e in found])
     else:
         for explained in found:
             out.print(explained_tree(explained))
-        for holding in standing:
-            out.print(_holding_tree(holding))
         if not found:
             out.print(f"nothing was decided about this learner{f' and {achievement}' if achievement else ''}")
-    return Exit.DONE if any(holding.holds for holding in standing) else Exit.NO
+    return Exit.DONE if found and found[-1].holds else Exit.NO
 
 
-def _holding_tree(holding: Holding) -> Tree:
-    """Return how a learner stands with an achievement now."""
-    tree = Tree(f"now: [bold]{escape(holding.achievement)}[/]")
-    for award in holding.awards:
-        status, why_so = status_of(award), reason_of(award)
-        colour = {"valid": "green", "suspended": "yellow"}.get(status, "red")
-        grade = f", {escape(award.level)}" if award.level else ""
-        until = f", valid until {_day(award.valid_until)}" if award.valid_until else ""
-        said = f": {escape(why_so)}" if why_so else ""
-        tree.add(f"[{colour}]{status}[/]{said}  award {award.number}{grade}{until}  (credential {award.credential_id})")
-    if holding.renewal and holding.awards[-1].valid_until:
-        tree.add(escape(holding.renewal))
-    return tree
-
-
-def _day(instant: int) -> str:
-    return f"{datetime.fromtimestamp(instant / 1_000_000, UTC):%Y-%m-%d}"
+def _programme(known: Any, wanted: str | None) -> str:
+    if wanted in known:
+        return str(wanted)
+    if wanted is None and len(known) == 1:
+        return str(next(iter(known)))
+    raise RefusedError(f"say which programme, with --programme; known here: {', '.join(sorted(known)) or 'none'}")
 
 
 def explained_tree(explained: Explained) -> Tree:
@@ -89,9 +64,7 @@ def explained_tree(explained: Explained) -> Tree:
     for line in render(explained.explanation):
         tree.add(line)
     if explained.credential_id:
-        grade = f", {escape(explained.level)}" if explained.level else ""
-        until = f", valid until {_day(explained.valid_until)}" if explained.valid_until else ""
-        tree.add(f"credential {explained.credential_id}, award {explained.award}{grade}{until}")
+        tree.add(f"credential {explained.credential_id}, award {explained.award}")
     for ref in explained.evidence:
         tree.add(f"evidence: {ref}")
     tree.add(f"rule {explained.rule_digest}")

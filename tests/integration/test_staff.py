@@ -18,12 +18,16 @@ from support.pipe import PROGRAMME, Pipe, completion, until, whole_pipe
 from credstream import installation as installations
 from credstream.local import broker
 from credstream.people import catalogue_signer
+from credstream.reading import committed
 from credstream.rules.adopted import history, lanes_kept
 from credstream.rules.loader import load
 from credstream.rules.publishing import prepared
 from credstream.staff import jobs
+from credstream.why import learner_ref_of
 from schemas import codec
-from schemas.topology import INBOX
+from schemas.events import CompetencyDecided, DecisionBody, Outcome, Verdict
+from schemas.ids import lane_of, learner_key
+from schemas.topology import DECIDED, INBOX
 
 YEARS_AGO = (datetime.now(UTC) - timedelta(days=800)).isoformat(timespec="seconds")
 _PROGRAMME = """\
@@ -105,12 +109,22 @@ def told(pipe: Pipe, *args: str, code: int = 0) -> Any:
     )
 
 
-def why(pipe: Pipe, name: str, achievement: str) -> list[dict[str, Any]]:
-    return list(told(pipe, "why", f"email:{name}@learners.example", achievement, code=1))
+def outcomes(pipe: Pipe, name: str, achievement: str) -> list[Outcome]:
+    """Return what was decided about a learner and an achievement, in order."""
+    ref = learner_ref_of(pipe.place, PROGRAMME, f"email:{name}@learners.example")
+    key = learner_key(PROGRAMME, ref)
+    lane = lane_of(key, pipe.place.kafka.lanes)
+    found = []
+    for record in committed(pipe.place.bootstrap_servers, DECIDED, lane=lane):
+        if record.key == key:
+            body = codec.decode(record.value, CompetencyDecided).body
+            assert isinstance(body, DecisionBody)
+            found += [outcome for outcome in body.outcomes if outcome.achievement == achievement]
+    return found
 
 
 def verdicts(pipe: Pipe, name: str, achievement: str) -> list[str]:
-    return [str(one["verdict"]) for one in why(pipe, name, achievement)]
+    return [outcome.verdict.value for outcome in outcomes(pipe, name, achievement)]
 
 
 def sent(pipe: Pipe, result_id: str, **changes: Any) -> dict[str, Any]:
@@ -123,7 +137,7 @@ def sent(pipe: Pipe, result_id: str, **changes: Any) -> dict[str, Any]:
 
 
 def credential(pipe: Pipe, name: str, achievement: str) -> str:
-    found = [one["credential_id"] for one in why(pipe, name, achievement) if one["verdict"] == "granted"]
+    found = [one.credential_id for one in outcomes(pipe, name, achievement) if one.verdict is Verdict.GRANTED]
     return str(found[-1])
 
 
@@ -182,8 +196,8 @@ def test_prior_learning_is_awarded_with_its_day_its_reason_and_its_level(staffed
         staffed, *about, "--date", "2026-01-05", "--level", "merit", "--evidence", "https://e.example/1", "--yes"
     )
     assert "granted: site-safety, award 1, merit" in said
-    [explained] = why(staffed, "rpl", "site-safety")
-    assert (explained["verdict"], explained["level"], explained["award"]) == ("granted", "merit", 1)
+    [outcome] = outcomes(staffed, "rpl", "site-safety")
+    assert (outcome.verdict, outcome.level, outcome.award) == (Verdict.GRANTED, "merit", 1)
     again = credstream(staffed, *about, "--date", "2026-02-05", "--yes", code=1)
     assert "holds it already" in again
     found = shown_json(staffed, credential(staffed, "rpl", "site-safety"))
