@@ -177,6 +177,7 @@ def _table(found: Sequence[Waiting], answer: ReviewAnswer | None = None) -> Tabl
     table = Table(
         "id", "what", "learner", "shown", "why it waits", "accepting, or revoking" if answer is None else answer
     )
+    table.columns[0].no_wrap = True  # to be copied
     for one in found:
         effects = one.answers[answer or (ReviewAnswer.ACCEPT if one.kind == "late result" else ReviewAnswer.REVOKE)]
         table.add_row(
