@@ -17,6 +17,7 @@ from sqlalchemy import (
     Text,
     create_engine,
     event,
+    inspect,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
@@ -77,6 +78,7 @@ CREDENTIAL: Final = Table(
     Column("claimed_at", BigInteger, nullable=False),
     Column("awarded_at", BigInteger, nullable=False),
     Column("valid_until", BigInteger),
+    Column("level", _ID),
     Column("status_list", Text, nullable=False),
     Column("status_index", Integer, nullable=False),
     Column("catalogue_digest", String(80), nullable=False),
@@ -139,13 +141,27 @@ TALLY: Final = Table(
 )
 
 
-def open_database(url: str) -> Engine:
-    """Connect to the views' database and make the tables that are missing."""
+def open_database(url: str, *, rebuild: bool = False) -> Engine:
+    """Connect to the views' database and make the tables that are missing.
+
+    With ``rebuild``, tables of another version of this program are dropped, positions too, and so filled again from the topics.
+    """
     engine = create_engine(url)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
+    if rebuild and _is_of_another_version(engine):
+        METADATA.drop_all(engine)
     METADATA.create_all(engine)
     return engine
+
+
+def _is_of_another_version(engine: Engine) -> bool:
+    found = inspect(engine)
+    return any(
+        {column["name"] for column in found.get_columns(table.name)} != set(table.columns.keys())
+        for table in METADATA.sorted_tables
+        if found.has_table(table.name)
+    )
 
 
 def _set_up_sqlite(connection: object, _record: object) -> None:

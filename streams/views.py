@@ -25,6 +25,7 @@ from streams import metrics
 from streams.rows import Rows
 from streams.settings import Installation
 from streams.tables import (
+    CATALOGUE,
     CREDENTIAL_STATUS,
     POSITION,
     STATUS_LIST,
@@ -39,7 +40,7 @@ log = logging.getLogger(__name__)
 _BATCH: Final = 1_000
 _WITHIN_S: Final = 0.1
 _SESSION_S: Final = 6.0
-_NEWEST_BY: Final = {STATUS_LIST: "version", CREDENTIAL_STATUS: "list_version"}
+_NEWEST_BY: Final = {STATUS_LIST: "version", CREDENTIAL_STATUS: "list_version", CATALOGUE: "published_at"}
 ROWS: Final = Counter("credstream_view_rows", "Rows written to the views.", ["table"])
 WRITE_SECONDS: Final = Histogram("credstream_view_write_seconds", "Writing one batch into the database.")
 
@@ -150,7 +151,7 @@ def main(installation: Installation) -> int:
         key_serializer="raw",
         value_serializer="raw",
     )
-    app.view = View(open_database(installation.database_url))
+    app.view = View(open_database(installation.database_url, rebuild=True))
     topics = app.topic(*(topic.name for topic in inputs(Processor.VIEWS)), key_type=bytes, value_type=bytes)
     failed: list[BaseException] = []
 

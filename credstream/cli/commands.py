@@ -6,7 +6,19 @@ from importlib.metadata import version
 
 from cyclopts import App
 
-from credstream.cli import asking, demonstrating, keeping, ruling, running, sending
+from credstream.cli import (
+    asking,
+    awarding,
+    demonstrating,
+    keeping,
+    keyring,
+    rejudging,
+    reviewing,
+    ruling,
+    running,
+    sending,
+    versioning,
+)
 from credstream.cli.console import err, out
 
 app = App(
@@ -28,11 +40,22 @@ app.command(keeping.export)
 app.command(keeping.topics)
 
 status = App(name="status", help="Change or show the status of credentials.")
-status.command(keeping.revoke)
+status.command(awarding.show)
+status.command(awarding.suspend)
+status.command(awarding.reinstate)
+status.command(awarding.revoke)
 app.command(status)
+app.command(awarding.award)
 
-keys = App(name="keys", help="The keys that sign credentials and status lists.")
+review = App(name="review", help="What waits for a person: late results, and awards that lost their evidence.")
+review.command(reviewing.queue, name="list")
+review.command(reviewing.show)
+review.command(reviewing.decide)
+app.command(review)
+
+keys = App(name="keys", help="The keys that sign credentials and status lists, and those of persons.")
 keys.command(keeping.create_key, name="create")
+keys.command(keyring.person)
 app.command(keys)
 
 rules = App(name="rules", help="Catalogues: what may be earned, and when.")
@@ -41,6 +64,12 @@ rules.command(ruling.try_examples, name="test")
 rules.command(ruling.explain)
 rules.command(ruling.show)
 rules.command(ruling.diff)
-rules.command(ruling.publish_rules, name="publish")
+rules.command(versioning.publish_rules, name="publish")
+rules.command(versioning.propose)
+rules.command(versioning.approve)
+rules.command(versioning.versions)
+rules.command(versioning.rollback)
+rules.command(rejudging.backfill)
+rules.command(rejudging.recall)
 rules.command(ruling.schema)
 app.command(rules)

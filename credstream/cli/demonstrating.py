@@ -36,14 +36,14 @@ from credstream.demo.generator import SCHEME, Generator, Sent, broken_records
 from credstream.demo.oulad import PROVIDER, Oulad
 from credstream.demo.oulad import SCHEME as OULAD_SCHEME
 from credstream.local.supervisor import gateway_url
-from credstream.revoking import request_revocation
 from credstream.rules.loader import Draft
 from credstream.rules.loader import load as load_catalogue
 from credstream.rules.publishing import publish
+from credstream.staff.desk import Desk
 from credstream.why import explain
 from schemas.catalogue import Catalogue
 from schemas.errors import RefusedError, UnavailableError
-from schemas.events import StatusReason
+from schemas.events import StatusAction, StatusReason, StatusRequested
 from schemas.ids import lane_of, learner_key, learner_ref
 from schemas.topology import INBOX, Processor
 from streams.settings import LEARNER_SECRET, SETTINGS_FILE, Installation, load
@@ -282,7 +282,17 @@ def _blocks(criterion: Any) -> Sequence[str]:
 def _revocation(place: Installation, found: Outcome) -> Check:
     """Revoke one credential as staff would, and see the status list say so."""
     chosen = next(c for c in reversed(found.issued) if c.credential_id not in found.revoked)
-    request_revocation(place, chosen.credential_id, StatusReason.ISSUED_IN_ERROR, urgent=True)
+    with Desk(place, chosen.programme) as desk:
+        desk.ask(
+            desk.request(
+                StatusRequested,
+                chosen.learner_ref,
+                credential_id=chosen.credential_id,
+                action=StatusAction.REVOKE,
+                reason=StatusReason.ISSUED_IN_ERROR,
+                urgent=True,
+            )
+        )
     with (place.folder / "revoked-by-hand").open("a") as file:
         file.write(f"{chosen.credential_id}\n")
     began = time.monotonic()

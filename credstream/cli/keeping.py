@@ -1,4 +1,4 @@
-"""Commands for staff and operators: export, topics, status, keys."""
+"""Commands for operators: export, topics, keys."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ from rich.table import Table
 
 from credstream import exporting
 from credstream import installation as installations
-from credstream.cli.console import DEFAULT_FOLDER, Data, Exit, Json, err, installation, is_terminal, out, write_json
+from credstream.cli.console import DEFAULT_FOLDER, Data, Exit, Json, installation, out, write_json
 from credstream.picture import mermaid
-from credstream.revoking import request_revocation
 from schemas.errors import RefusedError
-from schemas.events import StatusReason
 from streams import topics as broker_topics
 
 
@@ -69,35 +67,6 @@ def topics(
             )
         out.print(table)
     return Exit.DONE if all(row["fits"] for row in rows) else Exit.NO
-
-
-def revoke(
-    credential: Annotated[str, Parameter(help="The credential's id, or its URL.")],
-    *,
-    reason: StatusReason = StatusReason.ISSUED_IN_ERROR,
-    urgent: Annotated[bool, Parameter(negative=(), help="Publish at once instead of at the next cadence.")] = False,
-    yes: Annotated[bool, Parameter(negative=(), help="Do not ask.")] = False,
-    data: Data = DEFAULT_FOLDER,
-) -> Exit:
-    """Revoke a credential. This is final: it cannot be undone, only issued anew.
-
-    Example: credstream status revoke 6f9619ff-8b86-8011-b42d-00c04fc964ff --reason misconduct
-    """
-    place = installation(data)
-    credential_id = credential.rpartition("/")[2]
-    if not yes:
-        if not is_terminal():
-            raise RefusedError("a revocation is final; confirm it with --yes")
-        out.print(f"Revoking {credential_id} is final: its holder cannot use it again, and verifiers will say revoked.")
-        if input("Revoke it? [y/N] ").strip().lower() != "y":
-            return Exit.NO
-    answer = request_revocation(place, credential_id, reason, urgent=urgent)
-    visible = "at once" if urgent else f"within {place.status.cadence_s:.0f} s"
-    if answer.granted:
-        out.print(f"revoked; the status list shows it {visible}")
-    else:
-        err.print(f"not revoked: {answer.detail}")
-    return Exit.DONE if answer.granted else Exit.NO
 
 
 def create_key(

@@ -14,12 +14,10 @@ from rich.table import Table
 from rich.tree import Tree
 
 from credstream import documents
-from credstream import installation as installations
 from credstream.cli.console import DEFAULT_FOLDER, Data, Exit, Json, err, installation, out, write_json
 from credstream.rules.explaining import differences, explained_rule
 from credstream.rules.grammar import json_schema
 from credstream.rules.loader import Draft, load
-from credstream.rules.publishing import publish
 from credstream.rules.testing import Tested, run_examples, said
 from schemas.catalogue import Catalogue, canonical
 from schemas.errors import RefusedError
@@ -68,6 +66,16 @@ def try_examples(
     if without:
         out.print(f"without any example: {', '.join(without)}")
     return Exit.NO if failed else Exit.DONE
+
+
+def examples_hold(draft: Draft) -> bool:
+    """Run a draft's examples; show those that are decided otherwise than their authors expect."""
+    failed = [tested for tested in run_examples(draft) if not tested.passed]
+    for tested in failed:
+        err.print(_tested_tree(tested, _names(draft, "en")))
+    if failed:
+        err.print(f"not published: {len(failed)} of {len(draft.examples)} examples are decided otherwise")
+    return not failed
 
 
 def _tested_tree(tested: Tested, names: Mapping[str, str]) -> Tree:
@@ -147,7 +155,12 @@ def diff(folder: Folder, *, against: MaybeFolder = None, data: Data = DEFAULT_FO
     draft = load(folder)
     before: Draft | Catalogue | None
     before = load(against) if against is not None else documents.catalogues(installation(data)).get(draft.programme)
-    found = list(differences(before, draft))
+    return Exit.NO if show_differences(before, draft) else Exit.DONE
+
+
+def show_differences(before: Draft | Catalogue | None, after: Draft | Catalogue) -> bool:
+    """Show in what a catalogue differs from the one before; say whether it does."""
+    found = list(differences(before, after))
     colours = {"added": "green", "removed": "red", "changed": "yellow"}
     for change in found:
         out.print(f"[{colours[change.what]}]{change.what}[/] {change.kind} [bold]{escape(change.name)}[/]")
@@ -155,7 +168,7 @@ def diff(folder: Folder, *, against: MaybeFolder = None, data: Data = DEFAULT_FO
             out.print(f"  [{'green' if line.startswith('+') else 'red'}]{escape(line)}[/]", highlight=False)
     if not found:
         out.print("no difference")
-    return Exit.NO if found else Exit.DONE
+    return bool(found)
 
 
 def schema() -> Exit:
@@ -164,27 +177,6 @@ def schema() -> Exit:
     Example: credstream rules schema > catalogue.schema.json
     """
     sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(json_schema())) + b"\n")
-    return Exit.DONE
-
-
-def publish_rules(folder: Folder, *, data: Data = DEFAULT_FOLDER) -> Exit:
-    """Publish a catalogue: run its examples, sign it, and wait until every lane has adopted it.
-
-    Publishing the current one changes nothing. To roll back, publish the former one again.
-    """
-    draft = load(folder)
-    failed = [tested for tested in run_examples(draft) if not tested.passed]
-    if failed:
-        for tested in failed:
-            err.print(_tested_tree(tested, _names(draft, "en")))
-        err.print(f"not published: {len(failed)} of {len(draft.examples)} examples are decided otherwise")
-        return Exit.NO
-    place = installation(data)
-    catalogue = draft.build(base_url=place.base_url, keys=installations.public_keys(place, draft.programme))
-    published = publish(place, catalogue, say=out.print)
-    what = "adopted by every lane" if published.new else "this is the current version already"
-    out.print(f"{draft.programme} {draft.version}, adoption {published.adoption_no}: {what}")
-    out.print(published.digest)
     return Exit.DONE
 
 

@@ -18,8 +18,10 @@ from credstream.gateway.keys import KeyRing
 from credstream.gateway.problems import ProblemError
 from credstream.gateway.providers import sender_of
 from credstream.gateway.records import Records
+from credstream.rules.explaining import renewal_in_words
 from schemas.catalogue import Catalogue
 from schemas.codec import PublishedSchema, latest_schema, published_schemas
+from schemas.events import CredentialStatus
 from schemas.ids import achievement_url, derive, issuer_document_url, status_list_url
 from schemas.topology import TOPICS
 from services.issuing.documents import CREDENTIALS_V2, OPEN_BADGES_V3, profile
@@ -109,10 +111,11 @@ class Credentials(Controller):
         shared = share is not None and hmac.compare_digest(
             share.encode(), share_token(installation, credential_id).encode()
         )
-        status = row.status or "valid"
+        status = "valid" if row.status in {None, CredentialStatus.REINSTATED} else row.status
         if _wants_page(request):
             document = json.loads(row.document) if shared else None
             context = {"row": row, "status": status, "document": document, "share": share, "date": _date}
+            context["renewal"] = _renewal(records.catalogue(row.programme), row)
             return Template("credential.html", context=context, headers={"Cache-Control": "no-store"})
         if not shared:
             return Response({"id": credential_id, "status": status}, headers={"Cache-Control": "no-store"})
@@ -198,6 +201,14 @@ def _catalogue(records: Records, programme: str) -> Catalogue:
     if found is None:
         raise ProblemError(HTTPStatus.NOT_FOUND, "no such programme")
     return found
+
+
+def _renewal(catalogue: Catalogue | None, row: Any) -> str | None:
+    """Return how the award of a credential is renewed, in words."""
+    offered = {} if catalogue is None else {a.id: a for a in catalogue.achievements}
+    if row.valid_until is None or row.achievement not in offered:
+        return None
+    return renewal_in_words(offered[row.achievement].rule)
 
 
 def _wants_page(request: Request[Any, Any, Any]) -> bool:

@@ -62,18 +62,25 @@ def explained_rule(achievement: Achievement, names: Mapping[str, str], language:
     if rule.validity is not None:
         said.append(Line(0, None, words["valid"].format(span_in_words(rule.validity, language))))
     if rule.renewal is not None:
-        said += _renewal(rule.renewal, names, language)
+        said += _renewal(rule, rule.renewal, names, language)
     if rule.repeatable:
         said.append(Line(0, None, words["repeatable"]))
     return said
 
 
-def _renewal(renewal: Renewal, names: Mapping[str, str], language: Language) -> Iterator[Line]:
-    words = _SAID[language]
+def renewal_in_words(rule: Rule, language: Language = "en") -> str | None:
+    """Return when an award can be renewed, None when it cannot."""
+    renewal, words = rule.renewal, _SAID[language]
+    if renewal is None:
+        return None
     opens, grace = (None if s is None else span_in_words(s, language) for s in (renewal.opens, renewal.grace))
     when = words["renewed_from"].format(opens) if opens else words["renewed"]
-    until = words["grace"].format(grace) if grace else ""
-    yield Line(0, None, when + until + (" :" if language == "fr" else ":"))
+    return when + (words["grace"].format(grace) if grace else "")
+
+
+def _renewal(rule: Rule, renewal: Renewal, names: Mapping[str, str], language: Language) -> Iterator[Line]:
+    words = _SAID[language]
+    yield Line(0, None, f"{renewal_in_words(rule, language)}{' :' if language == 'fr' else ':'}")
     if renewal.requires is None:
         yield Line(1, None, words["same"])
     else:
@@ -95,9 +102,15 @@ class Change:
     lines: Sequence[str] = ()
 
 
-def differences(before: Catalogue | Draft | None, after: Draft) -> Iterator[Change]:
-    """Yield in what a catalogue differs from an earlier one: achievements first, then assessments and providers."""
-    for kind in ("achievements", "assessments", "providers"):
+def differences(before: Catalogue | Draft | None, after: Catalogue | Draft) -> Iterator[Change]:
+    """Yield in what a catalogue differs from an earlier one: achievements first, then assessments and providers.
+
+    Of what was written for no installation yet there are no keys.
+    """
+    with_keys = not isinstance(before, Draft) and not isinstance(after, Draft)
+    if before is not None and before.issuer != after.issuer:
+        yield Change("changed", "issuer", before.programme, list(_changed(before.issuer, after.issuer)))
+    for kind in ("achievements", "assessments", "providers", *(("keys",) if with_keys else ())):
         old = {} if before is None else {entry.id: entry for entry in getattr(before, kind)}
         new = {entry.id: entry for entry in getattr(after, kind)}
         for name in sorted(old.keys() | new.keys()):

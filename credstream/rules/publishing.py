@@ -1,29 +1,41 @@
-"""Publishes a catalogue: signed with the programme's offline key, to the catalogue topic and into every lane's inbox."""
+"""Publishes a catalogue: signed with the programme's offline keys, to the catalogue topic and into every lane's inbox."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
+from credstream.people import catalogue_signer, settings_of
 from credstream.reading import committed
-from schemas.catalogue import Catalogue, pack
-from schemas.codec import decode, encode, headers
+from credstream.rules import proposals
+from credstream.rules.adopted import AdoptedVersion, history, lanes_kept
+from credstream.rules.proposals import Proposal
+from schemas.catalogue import Catalogue
+from schemas.codec import decode, headers
 from schemas.errors import RefusedError, UnavailableError
-from schemas.events import CatalogueAdopted, CataloguePublished, CompetencyDecided, Disposition
-from schemas.topology import CATALOGUE_PUBLISHED, DECIDED, INBOX
-from services.signing.jws import HEADER, sign_detached
-from streams.keystore import PASSPHRASE, signer
+from schemas.events import (
+    CatalogueAdopted,
+    CataloguePublished,
+    CompetencyDecided,
+    Disposition,
+    Micros,
+    RecordQuarantined,
+)
+from schemas.topology import CATALOGUE_PUBLISHED, DECIDED, INBOX, QUARANTINED
+from services.signing.jws import HEADER
 from streams.settings import Installation
 from streams.topics import ends
 
 _ANSWER_S: Final = 60.0
 _AGAIN_S: Final = 10.0
 _FLUSH_S: Final = 30.0
+_SET_ASIDE_BYTES: Final = QUARANTINED.max_bytes + 65_536
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,25 +48,85 @@ class Published:
 
 
 def publish(
-    installation: Installation, catalogue: Catalogue, *, say: Callable[[str], None] = lambda _: None
+    installation: Installation,
+    catalogue: Catalogue,
+    *,
+    effective_from: Micros | None = None,
+    say: Say = lambda _: None,
 ) -> Published:
-    """Publish a catalogue and return when every lane has adopted it. Publishing the current one again changes nothing.
+    """Publish a catalogue and return when every lane has adopted it.
+
+    Publishing the current one again changes nothing, unless it is to be in force from another time.
 
     Raises:
-        RefusedError: The catalogue key cannot be used or is not the pinned one, or a lane refused the catalogue.
+        RefusedError: The catalogue key cannot be used or is not pinned, more people must sign, or a lane refused the catalogue.
         UnavailableError: Kafka does not answer, or some lane did not answer within a minute.
     """
-    digest, packed = pack(catalogue)
-    adopted, last = _adopted(installation, catalogue.programme)
-    if adopted == digest:
-        return Published(digest=digest, adoption_no=last, new=False)
-    kid, signed = _offline_key(installation, catalogue.programme)
+    proposal, current = prepared(installation, catalogue, effective_from, say=say)
+    if current is not None:
+        return Published(digest=current.digest, adoption_no=current.number, new=False)
+    kid, signer = catalogue_signer(installation, catalogue.programme)
     say(f"signed by {kid}")
+    return adopt(installation, proposal.signed(signer, kid), say=say)
+
+
+def prepared(
+    installation: Installation, catalogue: Catalogue, effective_from: Micros | None, *, say: Say = lambda _: None
+) -> tuple[Proposal, AdoptedVersion | None]:
+    """Return a proposal that follows what was adopted last; and that, if it is the same already.
+
+    A publisher that died left some lanes behind the others: they are given what the others have, first.
+
+    Raises:
+        RefusedError: The programme is not known here, or the catalogue is too large.
+        UnavailableError: Kafka does not answer, or some lane did not answer within a minute.
+    """
+    settings_of(installation, catalogue.programme)
+    versions = _caught_up(installation, catalogue.programme, say)
+    proposal = proposals.propose(catalogue, len(versions) + 1, effective_from)
+    last = versions[-1] if versions else None
+    same = last is not None and (last.digest, last.effective_from) == (proposal.event.digest, effective_from)
+    return proposal, last if same else None
+
+
+def adopt(installation: Installation, proposal: Proposal, *, say: Say = lambda _: None) -> Published:
+    """Have every lane adopt a proposal that enough people have signed.
+
+    Raises:
+        RefusedError: More must sign, another version was adopted since it was made, or a lane refused the catalogue.
+        UnavailableError: Kafka does not answer, or some lane did not answer within a minute.
+    """
+    event = proposal.event
+    pinned = settings_of(installation, event.programme)
+    signers, needed = proposal.signers(pinned), max(1, pinned.catalogue_signatures)
+    if len(signers) < needed:
+        raise RefusedError(
+            f"{needed} people must sign a catalogue of {event.programme}, {', '.join(signers) or 'nobody'} has: "
+            "use credstream rules propose, then credstream rules approve"
+        )
+    check_next(installation, proposal)
     with _producer(installation) as producer:
-        _archive(producer, catalogue.programme, digest, packed, signed)
-        event = CatalogueAdopted(programme=catalogue.programme, adoption_no=last + 1, digest=digest, catalogue=packed)
-        _have_adopted(installation, producer, event, signed, say)
-    return Published(digest=digest, adoption_no=last + 1, new=True)
+        _archive(producer, proposal)
+        sent = [(HEADER, one.adopted.encode()) for one in proposal.signatures]
+        lanes = set(range(installation.kafka.lanes))
+        _have_adopted(installation, producer, (event, proposal.adopted, sent), lanes, say)
+    return Published(digest=event.digest, adoption_no=event.adoption_no, new=True)
+
+
+def check_next(installation: Installation, proposal: Proposal) -> Sequence[AdoptedVersion]:
+    """Return what was adopted before a proposal.
+
+    Raises:
+        RefusedError: Another version was adopted since it was made.
+    """
+    event = proposal.event
+    versions = history(lanes_kept(installation), event.programme)
+    if event.adoption_no != len(versions) + 1:
+        raise RefusedError(
+            f"it was to be adoption {event.adoption_no}, and {len(versions)} are done: another version was published since; "
+            "propose it again"
+        )
+    return versions
 
 
 @contextmanager
@@ -71,32 +143,61 @@ def _producer(installation: Installation) -> Iterator[Producer]:
     producer.flush(_FLUSH_S)
 
 
-def _archive(producer: Producer, programme: str, digest: str, packed: bytes, signed: Callable[[bytes], bytes]) -> None:
+def _archive(producer: Producer, proposal: Proposal) -> None:
     """Keep the version for whoever asks for it by digest: gateway, export, verifiers."""
-    event = CataloguePublished(
-        programme=programme, digest=digest, published_at=time.time_ns() // 1000, catalogue=packed
-    )
-    value = encode(event)
-    sent: list[Any] = [*headers(event, source="/publisher", event_id=digest), (HEADER, signed(value))]
-    producer.produce(CATALOGUE_PUBLISHED.name, value, f"{programme}:{digest}".encode(), headers=sent)
+    event = decode(proposal.published, CataloguePublished)
+    sent: list[Any] = [
+        *headers(event, source="/publisher", event_id=event.digest),
+        *((HEADER, one.published.encode()) for one in proposal.signatures),
+    ]
+    key = f"{event.programme}:{event.digest}".encode()
+    producer.produce(CATALOGUE_PUBLISHED.name, proposal.published, key, headers=sent)
+
+
+def _caught_up(installation: Installation, programme: str, say: Say) -> Sequence[AdoptedVersion]:
+    """Return all adoptions, after every lane has each of them."""
+    versions = history(lanes_kept(installation), programme)
+    for one in versions:
+        behind = set(range(installation.kafka.lanes)) - one.adopted_at.keys()
+        if not behind:
+            continue
+        say(f"adoption {one.number} did not reach all lanes; repeating it")
+        event, value, sent = _as_adopted(installation, programme, one)
+        with _producer(installation) as producer:
+            _have_adopted(installation, producer, (event, value, sent), behind, say)
+    return versions
+
+
+def _as_adopted(
+    installation: Installation, programme: str, version: AdoptedVersion
+) -> tuple[CatalogueAdopted, bytes, list[tuple[str, bytes]]]:
+    """Return the record that a lane adopted, with its signatures."""
+    for record in committed(installation.bootstrap_servers, INBOX, lane=next(iter(version.adopted_at))):
+        if record.key != programme.encode():
+            continue
+        event = decode(record.value, CatalogueAdopted)
+        if (event.adoption_no, event.digest) == (version.number, version.digest):
+            return event, record.value, [(HEADER, value) for name, value in record.headers if name == HEADER]
+    raise RefusedError(f"adoption {version.number} is not in the inbox any more")
 
 
 def _have_adopted(
     installation: Installation,
     producer: Producer,
-    event: CatalogueAdopted,
-    signed: Callable[[bytes], bytes],
-    say: Callable[[str], None],
+    adoption: tuple[CatalogueAdopted, bytes, Sequence[tuple[str, bytes]]],
+    lanes: Collection[int],
+    say: Say,
 ) -> None:
-    """Write the adoption into every lane's inbox, again where no answer comes, until all have answered.
+    """Write the adoption into the lanes' inboxes, again where no answer comes, until all have answered.
 
     Raises:
         UnavailableError: Some have not within a minute.
     """
-    starts, value = ends(installation, [DECIDED]), encode(event)
+    event, value, signatures = adoption
+    starts = ends(installation, [DECIDED, QUARANTINED])
     event_id = f"adoption-{event.adoption_no}"
-    sent = [*headers(event, source="/publisher", event_id=event_id), (HEADER, signed(value))]
-    waiting = set(range(installation.kafka.lanes))
+    sent: list[Any] = [*headers(event, source="/publisher", event_id=event_id), *signatures]
+    waiting = set(lanes)
     deadline = time.monotonic() + _ANSWER_S
     while waiting:
         for lane in sorted(waiting):  # a repeat is known to competency and harmless
@@ -106,38 +207,10 @@ def _have_adopted(
         say(f"waiting for {len(waiting)} lanes to adopt it")
         waiting -= _answers(installation, event.programme, event_id, starts, waiting)
         if waiting and time.monotonic() > deadline:
-            lanes = ", ".join(map(str, sorted(waiting)))
+            still = ", ".join(map(str, sorted(waiting)))
             raise UnavailableError(
-                f"lanes {lanes} have not adopted the catalogue; is competency running? publish it again"
+                f"lanes {still} have not adopted the catalogue; is competency running? publish it again"
             )
-
-
-def _offline_key(installation: Installation, programme: str) -> tuple[str, Callable[[bytes], bytes]]:
-    if programme not in installation.programmes:
-        known = ", ".join(installation.programmes) or "none"
-        raise RefusedError(f"{installation.folder} does not know the programme {programme}; it knows {known}")
-    key = signer(installation.secret_path(f"catalogue/{programme}.pem"), installation.secret(PASSPHRASE))
-    pinned = installation.programmes[programme].catalogue_keys
-    kid = next((name for name, public in pinned.items() if public == key.public_multikey), None)
-    if kid is None:
-        raise RefusedError(f"the catalogue key of {programme} is not one that {installation.folder} pins")
-    return kid, lambda payload: sign_detached(payload, key, kid)
-
-
-def _adopted(installation: Installation, programme: str) -> tuple[str | None, int]:
-    """Return the digest that every lane has adopted last, if they agree, and the highest adoption number of any lane."""
-    per_lane: dict[int, tuple[int, str | None]] = {}
-    for record in committed(installation.bootstrap_servers, DECIDED):
-        if record.key != programme.encode():
-            continue
-        decided = decode(record.value, CompetencyDecided)
-        if decided.disposition is Disposition.ADOPTED:
-            number = int(decided.event_id.rpartition("-")[2])
-            per_lane[decided.lane] = (number, decided.catalogue_digest)
-    last = max((number for number, _ in per_lane.values()), default=0)
-    digests = {digest for number, digest in per_lane.values() if number == last}
-    complete = len(per_lane) == installation.kafka.lanes and len({number for number, _ in per_lane.values()}) == 1
-    return (next(iter(digests)) if complete and len(digests) == 1 else None), last
 
 
 def _answers(
@@ -157,7 +230,7 @@ def _answers(
             "auto.offset.reset": "error",
         }
     )
-    consumer.assign([TopicPartition(DECIDED.name, lane, starts[DECIDED.name, lane]) for lane in waiting])
+    consumer.assign([TopicPartition(topic, lane, at) for (topic, lane), at in starts.items()])
     answered: set[int] = set()
     deadline = time.monotonic() + _AGAIN_S
     try:
@@ -166,14 +239,32 @@ def _answers(
                 error: Any = message.error()
                 if error:
                     raise KafkaException(error)
-                if message.key() != programme.encode():
-                    continue
-                decided = decode(message.value(), CompetencyDecided)
-                if decided.event_id == event_id:
-                    if decided.disposition is Disposition.REFUSED:
-                        detail = "" if isinstance(decided.body, bytes) else decided.body.detail
-                        raise RefusedError(f"lane {decided.lane} refused the catalogue: {detail}")
-                    answered.add(decided.lane)
+                if message.key() == programme.encode():
+                    answered |= {lane for lane in [_answer(message, event_id)] if lane in waiting}
     finally:
         consumer.close()
     return answered
+
+
+def _answer(message: Any, event_id: str) -> int | None:
+    """Return the lane that adopted it, if the record says so.
+
+    Raises:
+        RefusedError: The lane refused it, or set it aside.
+    """
+    if message.topic() == QUARANTINED.name:
+        aside = decode(message.value(), RecordQuarantined, max_bytes=_SET_ASIDE_BYTES)
+        ids = {header.value for header in aside.headers if header.name == "ce_id"}
+        if aside.topic == INBOX.name and event_id.encode() in ids:
+            raise RefusedError(
+                f"lane {aside.partition} set the catalogue aside ({aside.reason}): {aside.detail}; "
+                "restart competency and issuing if keys were pinned since they started"
+            )
+        return None
+    decided = decode(message.value(), CompetencyDecided)
+    if decided.event_id != event_id:
+        return None
+    if decided.disposition is Disposition.REFUSED:
+        detail = "" if isinstance(decided.body, bytes) else decided.body.detail
+        raise RefusedError(f"lane {decided.lane} refused the catalogue: {detail}")
+    return decided.lane

@@ -49,10 +49,12 @@ def decide_adoption(
     """
     disposition, detail, adoption = Disposition.REFUSED, None, None
     if adopted.adoption_no <= len(before):
-        if adopted.adoption_no >= 1 and before[adopted.adoption_no - 1].digest == adopted.digest:
+        done = before[adopted.adoption_no - 1] if adopted.adoption_no >= 1 else None
+        if done is not None and (done.digest, done.effective_from) == (adopted.digest, adopted.effective_from):
             disposition = Disposition.KNOWN
         else:
-            detail = f"adoption {adopted.adoption_no} is done, with another catalogue; the next is {len(before) + 1}"
+            other = "date" if done is not None and done.digest == adopted.digest else "catalogue"
+            detail = f"adoption {adopted.adoption_no} is done, with another {other}; the next is {len(before) + 1}"
     elif adopted.adoption_no != len(before) + 1:
         detail = f"adoption {adopted.adoption_no} leaves a gap; the next is {len(before) + 1}"
     elif faults := _misfits(catalogue, adopted.programme, base_url, draft.clock) or catalogue_faults(catalogue):

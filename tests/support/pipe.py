@@ -86,9 +86,11 @@ def until(what: str, timeout_s: float = 60, pause_s: float = 0.2) -> Iterator[No
 
 
 @contextmanager
-def whole_pipe(folder: Path, bootstrap_servers: str, *, workers: int = 1) -> Iterator[Pipe]:
+def whole_pipe(
+    folder: Path, bootstrap_servers: str, *, workers: int = 1, catalogue: Path = CATALOGUE
+) -> Iterator[Pipe]:
     """Run an installation on a Kafka that runs already."""
-    create(folder, base_url=BASE_URL, catalogue=CATALOGUE, cadence_s=1.0)
+    create(folder, base_url=BASE_URL, catalogue=catalogue, cadence_s=1.0)
     settings = folder / "credstream.toml"
     settings.write_text(
         settings.read_text().replace('bootstrap_servers = ""', f'bootstrap_servers = "{bootstrap_servers}"')
@@ -99,10 +101,10 @@ def whole_pipe(folder: Path, bootstrap_servers: str, *, workers: int = 1) -> Ite
     try:
         supervisor.start()
         supervisor.wait_until_ready()
-        draft = load_catalogue(CATALOGUE)
-        catalogue = draft.build(base_url=BASE_URL, keys=installations.public_keys(place, PROGRAMME))
-        publish(place, catalogue)
-        yield Pipe(place, supervisor, catalogue)
+        draft = load_catalogue(catalogue)
+        built = draft.build(base_url=BASE_URL, keys=installations.public_keys(place, PROGRAMME))
+        publish(place, built)
+        yield Pipe(place, supervisor, built)
     finally:
         supervisor.stop()
 
