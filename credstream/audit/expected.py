@@ -7,15 +7,16 @@ import io
 import sqlite3
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
-from credstream.audit.evaluator import Shown, held
+from credstream.audit.evaluator import Held, Shown, held
 from schemas.catalogue import Catalogue
+from schemas.rules import achievements_in, assessments_in, criteria_of
 
 Holding = tuple[str, str]
 """A learner, as the provider names them, and an achievement."""
@@ -96,11 +97,12 @@ class Expectation:
 
     def __init__(self, catalogue: Catalogue, now: datetime) -> None:
         """Judge by this catalogue, as of ``now``."""
-        self._catalogue = catalogue
         self._now = now
         self._assessments = {a.id: a for a in catalogue.assessments}
         self._events: dict[tuple[str, str], str] = {}
-        self._results: defaultdict[str, dict[tuple[str, str], tuple[int, Mapping[str, Any]]]] = defaultdict(dict)
+        self._arrivals: defaultdict[str, list[tuple[str, Mapping[str, Any]]]] = defaultdict(list)
+        self._versions = {a.id: [(0, a.rule)] for a in catalogue.achievements}
+        self._staying = {a.id for a in catalogue.achievements if a.rule.on_loss in {"keep", "ask"}}
         self.set_aside: defaultdict[str, int] = defaultdict(int)
         self.awaiting_review = 0
 
@@ -123,21 +125,61 @@ class Expectation:
         age = self._now - datetime.fromisoformat(completion["completed_at"])
         if late_days is not None and age > timedelta(days=late_days):
             self.awaiting_review += 1
-            return
-        key, revision = (provider, completion["result_id"]), completion.get("revision", 0)
-        if revision >= self._results[learner].get(key, (-1, {}))[0]:
-            self._results[learner][key] = (revision, completion)
+        else:
+            self._arrivals[learner].append((provider, completion))
 
     def holdings(self) -> set[Holding]:
         """Return who holds what in the end."""
-        versions = {a.id: [(0, a.rule)] for a in self._catalogue.achievements}
-        return {
-            (learner, achievement)
-            for learner, results in self._results.items()
-            for achievement in held(
-                versions, [_shown(key, c) for key, (_, c) in results.items() if c.get("kind") != "retracted"]
-            )
+        return {(learner, what) for learner, found in self.held().items() for what in found}
+
+    def held(self, taken: Collection[Holding] = ()) -> dict[str, dict[str, Held]]:
+        """Return what each learner holds in the end, when staff have taken away what is ``taken``."""
+        found = {}
+        for learner in self._arrivals:
+            gone = {what for who, what in taken if who == learner}
+            left = {name: versions for name, versions in self._versions.items() if name not in gone}
+            results = self._standing(self._arrivals[learner])
+            now = held(left, results)
+            kept = self._kept(learner, now.keys())
+            found[learner] = held(left, results, {n: one for n, one in kept.items() if n in left}) if kept else now
+        return found
+
+    def _kept(self, learner: str, without: Collection[str]) -> dict[str, Held]:
+        """Return what was once held, as one result came after the other, and stays whatever becomes of the evidence."""
+        arrivals = self._arrivals[learner]
+        shown = {completion["assessment"] for _, completion in arrivals}
+        asked = {
+            n
+            for name in self._staying
+            if name not in without and shown & self._looks_at(name)
+            for n in self._below(name)
         }
+        versions = {name: several for name, several in self._versions.items() if name in asked}
+        kept: dict[str, Held] = {}
+        for end in range(len(arrivals) if asked else 0):
+            now = held(versions, self._standing(arrivals[: end + 1]), kept)
+            kept = {name: now[name] for name in self._staying & now.keys()}
+        return kept
+
+    def _below(self, name: str) -> set[str]:
+        """Return an achievement and all that it builds on."""
+        blocks = {
+            block for criterion in criteria_of(self._versions[name][0][1]) for block in achievements_in(criterion)
+        }
+        return {name}.union(*(self._below(block) for block in blocks))
+
+    def _looks_at(self, name: str) -> set[str]:
+        rules = [self._versions[below][0][1] for below in self._below(name)]
+        return {one for rule in rules for criterion in criteria_of(rule) for one in assessments_in(criterion)}
+
+    def _standing(self, arrivals: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Shown]:
+        """Return the standing results: of each the highest revision, of the same revision the last, unless it is retracted."""
+        last: dict[tuple[str, str], Mapping[str, Any]] = {}
+        for provider, completion in arrivals:
+            key = (provider, completion["result_id"])
+            if completion.get("revision", 0) >= last.get(key, {}).get("revision", 0):
+                last[key] = completion
+        return [_shown(key, c) for key, c in last.items() if c.get("kind") != "retracted"]
 
 
 def _shown(order: tuple[str, str], completion: Mapping[str, Any]) -> Shown:

@@ -132,8 +132,7 @@ def _pilots(data: Path, count: int) -> _Work:
     about = json.loads(remembered.read_text())
     now = datetime.fromisoformat(about["now"])
     draft = load_catalogue(_CATALOGUE)
-    givers = {a.id: a.providers for a in draft.assessments}
-    sent = Generator(about["seed"], now, draft.achievements, givers).completions(about["count"])
+    sent = Generator(about["seed"], now, draft).completions(about["count"])
 
     def expected(catalogue: Catalogue) -> tuple[set[tuple[str, str]], dict[str, int], str]:
         judge = Expectation(catalogue, now)

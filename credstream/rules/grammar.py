@@ -258,7 +258,8 @@ EXAMPLE: Final = Fields(
     frozenset({"name", "attained"}),
 )
 EXAMPLE_HOLDING: Final = Fields(
-    {"since": {**_DATE, "description": "From which day."}, "level": _text("The level of the award.")}, frozenset({"since"})
+    {"since": {**_DATE, "description": "From which day."}, "level": _text("The level of the award.")},
+    frozenset({"since"}),
 )
 EXAMPLE_RESULT: Final = Fields(
     {
