@@ -20,6 +20,8 @@ from schemas.rules import achievements_in, assessments_in, criteria_of
 
 Holding = tuple[str, str]
 """A learner, as the provider names them, and an achievement."""
+Graded = tuple[str, str, str | None]
+"""The same, with the level of the award."""
 
 _MILLION: Final = 1_000_000
 _HELD: Final = """
@@ -39,15 +41,55 @@ WITH best AS (  -- each student's best score in each assessment that counts
            CASE WHEN of_weight THEN weighted ELSE plain END AS part,
            CASE WHEN of_weight THEN of_weight ELSE assessments END AS parts
     FROM reached
+), earned AS (  -- what rests on results alone; a rank of 1, 2, 3 is the level pass, merit, distinction
+    SELECT student, presentation, presentation || '-pass' AS what, NULL AS rank FROM shares WHERE part >= parts * 40 * 1000000
+    UNION ALL SELECT student, presentation, presentation || '-distinction', NULL FROM shares WHERE part >= parts * 85 * 1000000
+    UNION ALL SELECT student, presentation, presentation || '-consistent', NULL FROM shares WHERE passed = assessments
+    UNION ALL
+    SELECT student, presentation, presentation || '-graded', 1 + (part >= parts * 70 * 1000000) + (part >= parts * 85 * 1000000)
+    FROM shares WHERE part >= parts * 40 * 1000000
+), left_by_staff AS (
+    SELECT earned.* FROM earned LEFT JOIN taken ON taken.student = earned.student AND taken.what = earned.what
+    WHERE taken.what IS NULL
+), module AS (  -- the best of its presentations
+    SELECT student, SUBSTR(presentation, 1, INSTR(presentation, '-') - 1) || '-module' AS what, MAX(rank) AS rank
+    FROM left_by_staff WHERE rank IS NOT NULL GROUP BY 1, 2
+), module_left AS (
+    SELECT module.* FROM module LEFT JOIN taken ON taken.student = module.student AND taken.what = module.what
+    WHERE taken.what IS NULL
+), several AS (
+    SELECT student, 'several-modules' AS what, 1 + (SUM(rank >= 2) >= 2) + (SUM(rank >= 3) >= 2) AS rank
+    FROM module_left GROUP BY student HAVING COUNT(*) >= 2
+), passed AS (
+    SELECT student, presentation FROM left_by_staff WHERE what = presentation || '-pass'
+), returned AS (  -- passed, after an earlier presentation of the module was begun and none of the earlier ones passed
+    SELECT DISTINCT passed.student, SUBSTR(passed.presentation, 1, INSTR(passed.presentation, '-') - 1) || '-returned' AS what
+    FROM passed
+    WHERE EXISTS (
+        SELECT * FROM shares AS earlier WHERE earlier.student = passed.student AND earlier.presentation < passed.presentation
+        AND SUBSTR(earlier.presentation, 1, 3) = SUBSTR(passed.presentation, 1, 3)
+    ) AND NOT EXISTS (
+        SELECT * FROM passed AS earlier WHERE earlier.student = passed.student AND earlier.presentation < passed.presentation
+        AND SUBSTR(earlier.presentation, 1, 3) = SUBSTR(passed.presentation, 1, 3)
+    )
+), everything AS (
+    SELECT student, what, rank FROM left_by_staff
+    UNION ALL SELECT * FROM module_left
+    UNION ALL SELECT * FROM several
+    UNION ALL SELECT student, what, NULL FROM returned
 )
-SELECT student, presentation || '-pass' FROM shares WHERE part >= parts * 40 * 1000000
-UNION ALL SELECT student, presentation || '-distinction' FROM shares WHERE part >= parts * 85 * 1000000
-UNION ALL SELECT student, presentation || '-consistent' FROM shares WHERE passed = assessments
+SELECT everything.student, everything.what,
+       CASE everything.rank WHEN 1 THEN 'pass' WHEN 2 THEN 'merit' WHEN 3 THEN 'distinction' END
+FROM everything LEFT JOIN taken ON taken.student = everything.student AND taken.what = everything.what
+WHERE taken.what IS NULL
 """
 
 
-def oulad_holdings(path: Path) -> set[Holding]:
-    """Return who holds what by OULAD's files (a folder or the zip), in SQL with whole numbers alone."""
+def oulad_holdings(path: Path, taken: Collection[Holding] = ()) -> set[Graded]:
+    """Return who holds what by OULAD's files (a folder or the zip), in SQL with whole numbers alone.
+
+    ``taken``: what staff have revoked.
+    """
     database = sqlite3.connect(":memory:")
     database.execute("CREATE TABLE assessment (id TEXT, presentation TEXT, weight INTEGER, counts INTEGER)")
     database.execute("CREATE TABLE submission (assessment TEXT, student TEXT, score INTEGER)")
@@ -70,6 +112,8 @@ def oulad_holdings(path: Path) -> set[Holding]:
             for row in _rows(path, "studentAssessment.csv")
         ),
     )
+    database.execute("CREATE TABLE taken (student TEXT, what TEXT)")
+    database.executemany("INSERT INTO taken VALUES (?, ?)", taken)
     database.execute("CREATE INDEX by_assessment ON submission (assessment)")
     return set(database.execute(_HELD))
 

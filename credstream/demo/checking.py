@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -45,14 +45,21 @@ class Outcome:
     """What the pipe has published."""
 
     issued: Sequence[CredentialIssued]
-    revoked: frozenset[str]
+    statuses: Mapping[str, CredentialStatus]
     quarantined: Mapping[str, int]
-    decided: int
+    levels: Mapping[tuple[str, str], str | None]
 
     @property
-    def held(self) -> set[tuple[str, str]]:
-        """Who holds what: learner_ref and achievement of every credential that is not revoked."""
-        return {(c.learner_ref, c.achievement) for c in self.issued if c.credential_id not in self.revoked}
+    def revoked(self) -> set[str]:
+        """The credentials that are revoked."""
+        return {name for name, status in self.statuses.items() if status is CredentialStatus.REVOKED}
+
+    @property
+    def held(self) -> set[tuple[str, str, str | None]]:
+        """Who holds what: learner_ref, achievement and level of every credential that is neither revoked nor suspended."""
+        gone = {CredentialStatus.REVOKED, CredentialStatus.SUSPENDED}
+        held = {(c.learner_ref, c.achievement) for c in self.issued if self.statuses.get(c.credential_id) not in gone}
+        return {(*one, self.levels.get(one)) for one in held}
 
 
 def outcome(installation: Installation) -> Outcome:
@@ -63,18 +70,28 @@ def outcome(installation: Installation) -> Outcome:
     """
     servers = installation.bootstrap_servers
     changes = (decode(record.value, CredentialStatusChanged) for record in committed(servers, STATUS_CHANGED))
-    revoked = frozenset(change.credential_id for change in changes if change.status is CredentialStatus.REVOKED)
+    statuses = {change.credential_id: change.status for change in changes}
     issued = [decode(record.value, CredentialIssued) for record in committed(servers, ISSUED)]
     aside = (
         decode(r.value, RecordQuarantined, max_bytes=QUARANTINED.max_bytes) for r in committed(servers, QUARANTINED)
     )
-    decided = sum(1 for _ in committed(servers, DECIDED))
-    return Outcome(issued, revoked, Counter(record.reason for record in aside), decided)
+    return Outcome(issued, statuses, Counter(record.reason for record in aside), dict(_levels(servers)))
 
 
-def check_holdings(found: Outcome, expected: set[tuple[str, str]], how: str) -> list[Check]:
-    """Compare who holds what with an independent computation, learner by learner."""
+def _levels(servers: str) -> Iterator[tuple[tuple[str, str], str | None]]:
+    """Yield the level of each award as it was decided, one decision after the other."""
+    for record in committed(servers, DECIDED):
+        decided: Any = decode(record.value, CompetencyDecided)
+        if decided.learner_ref and not isinstance(decided.body, bytes):
+            for one in decided.body.outcomes:
+                if one.award is not None:
+                    yield (decided.learner_ref, one.achievement), one.level
+
+
+def check_holdings(found: Outcome, expected: set[tuple[str, str, str | None]], how: str) -> list[Check]:
+    """Compare who holds what, and at which level, with an independent computation, learner by learner."""
     lost, extra = expected - found.held, found.held - expected
+    graded = sum(level is not None for _, _, level in expected)
     twice = [
         key
         for key, n in Counter((c.learner_ref, c.achievement, c.award, c.edition) for c in found.issued).items()
@@ -85,7 +102,7 @@ def check_holdings(found: Outcome, expected: set[tuple[str, str]], how: str) -> 
     return [
         Check(
             f"achievements held, against {how}",
-            f"{len(found.held):,} held, {len(expected):,} expected; {len(lost)} lost, {len(extra)} extra",
+            f"{len(found.held):,} held, {len(expected):,} expected, {graded:,} with a level; {len(lost)} lost, {len(extra)} extra",
             not lost and not extra,
         ),
         Check(
