@@ -102,7 +102,8 @@ def check_holdings(found: Outcome, expected: set[tuple[str, str, str | None]], h
     return [
         Check(
             f"achievements held, against {how}",
-            f"{len(found.held):,} held, {len(expected):,} expected, {graded:,} with a level; {len(lost)} lost, {len(extra)} extra",
+            f"{len(found.held):,} held, {len(expected):,} expected, {graded:,} with a level; "
+            f"{len(lost)} lost, {len(extra)} extra{_first(lost, extra)}",
             not lost and not extra,
         ),
         Check(
@@ -112,6 +113,12 @@ def check_holdings(found: Outcome, expected: set[tuple[str, str, str | None]], h
         ),
         Check("status list places shared", f"{len(found.issued) - len(places)}", len(places) == len(found.issued)),
     ]
+
+
+def _first(*differences: set[tuple[str, str, str | None]]) -> str:
+    """Return what to look at first, for `credstream why`."""
+    wrong = sorted({one[:2] for some in differences for one in some})
+    return f"; first {wrong[0][0]} {wrong[0][1]}" if wrong else ""
 
 
 def check_signatures(
@@ -134,7 +141,12 @@ def check_signatures(
         changed, installation, programme, known
     )
     return [
-        Check("verified by our verifier", f"{len(found.issued) - wrong.total():,} of {len(found.issued):,}", not wrong),
+        Check(
+            "verified by our verifier",
+            f"{len(found.issued) - wrong.total():,} of {len(found.issued):,}"
+            + "".join(f"; {times} × {why}" for why, times in wrong.items()),
+            not wrong,
+        ),
         Check(
             "verified by openbadgeslib, drawn at random",
             f"{len(sample) - len(refused)} of {len(sample)}" + (f": {refused[0]}" if refused else ""),
