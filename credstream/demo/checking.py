@@ -144,7 +144,7 @@ def check_signatures(
         Check(
             "verified by our verifier",
             f"{len(found.issued) - wrong.total():,} of {len(found.issued):,}"
-            + "".join(f"; {times} × {why}" for why, times in wrong.items()),
+            + "".join(f"; {times} of {why}" for why, times in wrong.items()),
             not wrong,
         ),
         Check(
