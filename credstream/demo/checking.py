@@ -79,12 +79,12 @@ def outcome(installation: Installation) -> Outcome:
 
 
 def _levels(servers: str) -> Iterator[tuple[tuple[str, str], str | None]]:
-    """Yield the level of each award as it was decided, one decision after the other."""
+    """Yield the level of each award as it was decided, one decision after the other; what merely stays keeps its own."""
     for record in committed(servers, DECIDED):
         decided: Any = decode(record.value, CompetencyDecided)
         if decided.learner_ref and not isinstance(decided.body, bytes):
             for one in decided.body.outcomes:
-                if one.award is not None:
+                if one.award is not None and one.verdict not in {Verdict.KEPT, Verdict.REVIEW}:
                     yield (decided.learner_ref, one.achievement), one.level
 
 
