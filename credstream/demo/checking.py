@@ -16,6 +16,7 @@ from credstream.documents import documents
 from credstream.reading import committed
 from schemas.codec import decode
 from schemas.events import (
+    POINT,
     CompetencyDecided,
     CredentialIssued,
     CredentialStatus,
@@ -126,15 +127,20 @@ def check_signatures(
 ) -> list[Check]:
     """Verify every credential with our verifier, and some drawn at random with an independent library."""
     known = documents(installation)
-    verifier = Verifier(known, now=datetime.now(UTC))
+    now = datetime.now(UTC)
+    verifier = Verifier(known, now=now)
+    ended = {c.credential_id for c in found.issued if c.valid_until and c.valid_until <= now.timestamp() * POINT}
     wrong: Counter[str] = Counter()
+    revoked = found.revoked
     for credential in found.issued:
         verdict = verifier.verify(credential.credential)
         failed = {step.name for step in verdict.steps if step.outcome != "pass"}
-        if failed != ({"status"} if credential.credential_id in found.revoked else set()):
-            wrong[", ".join(sorted(failed)) or "a revocation is not seen"] += 1
+        name = credential.credential_id
+        if failed != {step for step, of in (("status", revoked), ("dates", ended)) if name in of}:
+            wrong[", ".join(sorted(failed)) or "a revocation or an end is not seen"] += 1
         advance(1)
-    sample = random.Random(seed).sample(list(found.issued), min(SAMPLE, len(found.issued)))  # noqa: S311
+    valid = [c for c in found.issued if c.credential_id not in ended]
+    sample = random.Random(seed).sample(valid, min(SAMPLE, len(valid)))  # noqa: S311
     refused = [error for c in sample if (error := _refused_elsewhere(c.credential, installation, programme, known))]
     changed = found.issued[0].credential.replace(b'"validFrom":"20', b'"validFrom":"21', 1) if found.issued else b""
     tampered = verifier.verify(changed).overall == "invalid" and _refused_elsewhere(
@@ -143,7 +149,7 @@ def check_signatures(
     return [
         Check(
             "verified by our verifier",
-            f"{len(found.issued) - wrong.total():,} of {len(found.issued):,}"
+            f"{len(found.issued) - wrong.total():,} of {len(found.issued):,}, {len(ended)} of them ended"
             + "".join(f"; {times} of {why}" for why, times in wrong.items()),
             not wrong,
         ),
