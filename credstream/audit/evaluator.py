@@ -58,11 +58,21 @@ Versions = Sequence[tuple[int, rules.Rule | None]]
 """The versions of a rule, oldest first: from when each is in force. None: the rule is retired."""
 
 
-def held(versions: Mapping[str, Versions], shown: Sequence[Shown]) -> dict[str, Held]:
-    """Return everything that is held: from nothing, until nothing changes."""
-    now: dict[str, Held] = {}
-    for _ in range(len(versions) + 1):
-        now = {name: found for name, several in versions.items() if (found := attained(several, shown, now))}
+def held(
+    versions: Mapping[str, Versions], shown: Sequence[Shown], kept: Mapping[str, Held] | None = None
+) -> dict[str, Held]:
+    """Return everything that is held: from nothing, until nothing changes.
+
+    ``kept`` stays held though its evidence has fallen away, as `on_loss: keep` and `ask` say.
+    """
+    looks_at = {name: set[str]().union(*(_looks_at(r) for _, r in several if r)) for name, several in versions.items()}
+    now = dict(kept or {})
+    news = {one.assessment for one in shown} | {f"held {name}" for name in now}
+    while news:
+        found = {name: attained(versions[name], shown, now) for name in versions if looks_at[name] & news}
+        found = {name: one or (kept or {}).get(name) for name, one in found.items()}
+        news = {f"held {name}" for name, one in found.items() if one != now.get(name)}
+        now = {name: one for name, one in (now | found).items() if one is not None}
     return now
 
 
@@ -142,10 +152,11 @@ def _level(rule: rules.Rule, shown: Sequence[Shown], others: Mapping[str, Held],
     return reached[-1] if reached else None
 
 
-def _looks_at(rule: rules.Rule) -> set[str]:
+@cache
+def _looks_at(rule: rules.Rule) -> frozenset[str]:
     asked = criteria_of(rule)
     blocks = {f"held {name}" for criterion in asked for name in rules.achievements_in(criterion)}
-    return blocks | {name for criterion in asked for name in assessments_in(criterion)}
+    return frozenset(blocks | {name for criterion in asked for name in assessments_in(criterion)})
 
 
 def is_met(  # noqa: PLR0911  one for each kind

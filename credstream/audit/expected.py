@@ -7,18 +7,21 @@ import io
 import sqlite3
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
-from credstream.audit.evaluator import Shown, held
+from credstream.audit.evaluator import Held, Shown, held
 from schemas.catalogue import Catalogue
+from schemas.rules import achievements_in, assessments_in, criteria_of
 
 Holding = tuple[str, str]
 """A learner, as the provider names them, and an achievement."""
+Graded = tuple[str, str, str | None]
+"""The same, with the level of the award."""
 
 _MILLION: Final = 1_000_000
 _HELD: Final = """
@@ -38,15 +41,55 @@ WITH best AS (  -- each student's best score in each assessment that counts
            CASE WHEN of_weight THEN weighted ELSE plain END AS part,
            CASE WHEN of_weight THEN of_weight ELSE assessments END AS parts
     FROM reached
+), earned AS (  -- what rests on results alone; a rank of 1, 2, 3 is the level pass, merit, distinction
+    SELECT student, presentation, presentation || '-pass' AS what, NULL AS rank FROM shares WHERE part >= parts * 40 * 1000000
+    UNION ALL SELECT student, presentation, presentation || '-distinction', NULL FROM shares WHERE part >= parts * 85 * 1000000
+    UNION ALL SELECT student, presentation, presentation || '-consistent', NULL FROM shares WHERE passed = assessments
+    UNION ALL
+    SELECT student, presentation, presentation || '-graded', 1 + (part >= parts * 70 * 1000000) + (part >= parts * 85 * 1000000)
+    FROM shares WHERE part >= parts * 40 * 1000000
+), left_by_staff AS (
+    SELECT earned.* FROM earned LEFT JOIN taken ON taken.student = earned.student AND taken.what = earned.what
+    WHERE taken.what IS NULL
+), module AS (  -- the best of its presentations
+    SELECT student, SUBSTR(presentation, 1, INSTR(presentation, '-') - 1) || '-module' AS what, MAX(rank) AS rank
+    FROM left_by_staff WHERE rank IS NOT NULL GROUP BY 1, 2
+), module_left AS (
+    SELECT module.* FROM module LEFT JOIN taken ON taken.student = module.student AND taken.what = module.what
+    WHERE taken.what IS NULL
+), several AS (
+    SELECT student, 'several-modules' AS what, 1 + (SUM(rank >= 2) >= 2) + (SUM(rank >= 3) >= 2) AS rank
+    FROM module_left GROUP BY student HAVING COUNT(*) >= 2
+), passed AS (
+    SELECT student, presentation FROM left_by_staff WHERE what = presentation || '-pass'
+), returned AS (  -- passed, after an earlier presentation of the module was begun and none of the earlier ones passed
+    SELECT DISTINCT passed.student, SUBSTR(passed.presentation, 1, INSTR(passed.presentation, '-') - 1) || '-returned' AS what
+    FROM passed
+    WHERE EXISTS (
+        SELECT * FROM shares AS earlier WHERE earlier.student = passed.student AND earlier.presentation < passed.presentation
+        AND SUBSTR(earlier.presentation, 1, 3) = SUBSTR(passed.presentation, 1, 3)
+    ) AND NOT EXISTS (
+        SELECT * FROM passed AS earlier WHERE earlier.student = passed.student AND earlier.presentation < passed.presentation
+        AND SUBSTR(earlier.presentation, 1, 3) = SUBSTR(passed.presentation, 1, 3)
+    )
+), everything AS (
+    SELECT student, what, rank FROM left_by_staff
+    UNION ALL SELECT * FROM module_left
+    UNION ALL SELECT * FROM several
+    UNION ALL SELECT student, what, NULL FROM returned
 )
-SELECT student, presentation || '-pass' FROM shares WHERE part >= parts * 40 * 1000000
-UNION ALL SELECT student, presentation || '-distinction' FROM shares WHERE part >= parts * 85 * 1000000
-UNION ALL SELECT student, presentation || '-consistent' FROM shares WHERE passed = assessments
+SELECT everything.student, everything.what,
+       CASE everything.rank WHEN 1 THEN 'pass' WHEN 2 THEN 'merit' WHEN 3 THEN 'distinction' END
+FROM everything LEFT JOIN taken ON taken.student = everything.student AND taken.what = everything.what
+WHERE taken.what IS NULL
 """
 
 
-def oulad_holdings(path: Path) -> set[Holding]:
-    """Return who holds what by OULAD's files (a folder or the zip), in SQL with whole numbers alone."""
+def oulad_holdings(path: Path, taken: Collection[Holding] = ()) -> set[Graded]:
+    """Return who holds what by OULAD's files (a folder or the zip), in SQL with whole numbers alone.
+
+    ``taken``: what staff have revoked.
+    """
     database = sqlite3.connect(":memory:")
     database.execute("CREATE TABLE assessment (id TEXT, presentation TEXT, weight INTEGER, counts INTEGER)")
     database.execute("CREATE TABLE submission (assessment TEXT, student TEXT, score INTEGER)")
@@ -69,6 +112,8 @@ def oulad_holdings(path: Path) -> set[Holding]:
             for row in _rows(path, "studentAssessment.csv")
         ),
     )
+    database.execute("CREATE TABLE taken (student TEXT, what TEXT)")
+    database.executemany("INSERT INTO taken VALUES (?, ?)", taken)
     database.execute("CREATE INDEX by_assessment ON submission (assessment)")
     return set(database.execute(_HELD))
 
@@ -96,11 +141,12 @@ class Expectation:
 
     def __init__(self, catalogue: Catalogue, now: datetime) -> None:
         """Judge by this catalogue, as of ``now``."""
-        self._catalogue = catalogue
         self._now = now
         self._assessments = {a.id: a for a in catalogue.assessments}
         self._events: dict[tuple[str, str], str] = {}
-        self._results: defaultdict[str, dict[tuple[str, str], tuple[int, Mapping[str, Any]]]] = defaultdict(dict)
+        self._arrivals: defaultdict[str, list[tuple[str, Mapping[str, Any]]]] = defaultdict(list)
+        self._versions = {a.id: [(0, a.rule)] for a in catalogue.achievements}
+        self._staying = {a.id for a in catalogue.achievements if a.rule.on_loss in {"keep", "ask"}}
         self.set_aside: defaultdict[str, int] = defaultdict(int)
         self.awaiting_review = 0
 
@@ -123,21 +169,61 @@ class Expectation:
         age = self._now - datetime.fromisoformat(completion["completed_at"])
         if late_days is not None and age > timedelta(days=late_days):
             self.awaiting_review += 1
-            return
-        key, revision = (provider, completion["result_id"]), completion.get("revision", 0)
-        if revision >= self._results[learner].get(key, (-1, {}))[0]:
-            self._results[learner][key] = (revision, completion)
+        else:
+            self._arrivals[learner].append((provider, completion))
 
     def holdings(self) -> set[Holding]:
         """Return who holds what in the end."""
-        versions = {a.id: [(0, a.rule)] for a in self._catalogue.achievements}
-        return {
-            (learner, achievement)
-            for learner, results in self._results.items()
-            for achievement in held(
-                versions, [_shown(key, c) for key, (_, c) in results.items() if c.get("kind") != "retracted"]
-            )
+        return {(learner, what) for learner, found in self.held().items() for what in found}
+
+    def held(self, taken: Collection[Holding] = ()) -> dict[str, dict[str, Held]]:
+        """Return what each learner holds in the end, when staff have taken away what is ``taken``."""
+        found = {}
+        for learner in self._arrivals:
+            gone = {what for who, what in taken if who == learner}
+            left = {name: versions for name, versions in self._versions.items() if name not in gone}
+            results = self._standing(self._arrivals[learner])
+            now = held(left, results)
+            kept = self._kept(learner, now.keys())
+            found[learner] = held(left, results, {n: one for n, one in kept.items() if n in left}) if kept else now
+        return found
+
+    def _kept(self, learner: str, without: Collection[str]) -> dict[str, Held]:
+        """Return what was once held, as one result came after the other, and stays whatever becomes of the evidence."""
+        arrivals = self._arrivals[learner]
+        shown = {completion["assessment"] for _, completion in arrivals}
+        asked = {
+            n
+            for name in self._staying
+            if name not in without and shown & self._looks_at(name)
+            for n in self._below(name)
         }
+        versions = {name: several for name, several in self._versions.items() if name in asked}
+        kept: dict[str, Held] = {}
+        for end in range(len(arrivals) if asked else 0):
+            now = held(versions, self._standing(arrivals[: end + 1]), kept)
+            kept = {name: now[name] for name in self._staying & now.keys()}
+        return kept
+
+    def _below(self, name: str) -> set[str]:
+        """Return an achievement and all that it builds on."""
+        blocks = {
+            block for criterion in criteria_of(self._versions[name][0][1]) for block in achievements_in(criterion)
+        }
+        return {name}.union(*(self._below(block) for block in blocks))
+
+    def _looks_at(self, name: str) -> set[str]:
+        rules = [self._versions[below][0][1] for below in self._below(name)]
+        return {one for rule in rules for criterion in criteria_of(rule) for one in assessments_in(criterion)}
+
+    def _standing(self, arrivals: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Shown]:
+        """Return the standing results: of each the highest revision, of the same revision the last, unless it is retracted."""
+        last: dict[tuple[str, str], Mapping[str, Any]] = {}
+        for provider, completion in arrivals:
+            key = (provider, completion["result_id"])
+            if completion.get("revision", 0) >= last.get(key, {}).get("revision", 0):
+                last[key] = completion
+        return [_shown(key, c) for key, c in last.items() if c.get("kind") != "retracted"]
 
 
 def _shown(order: tuple[str, str], completion: Mapping[str, Any]) -> Shown:

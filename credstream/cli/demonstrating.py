@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from confluent_kafka import Producer
 from cyclopts import Parameter
@@ -18,7 +19,7 @@ from rich.table import Table
 
 from credstream import exporting
 from credstream import installation as installations
-from credstream.audit.expected import Expectation, oulad_holdings
+from credstream.audit.expected import Expectation, Graded, Holding, oulad_holdings
 from credstream.cli.asking import explained_tree
 from credstream.cli.console import Data, Exit, is_terminal, out
 from credstream.cli.running import create_for, running, show_addresses, until_stopped
@@ -64,7 +65,8 @@ class _Work:
     draft: Draft
     scheme: str
     sent: Sequence[Sent]
-    expected: Callable[[Catalogue], tuple[set[tuple[str, str]], dict[str, int], str]]
+    expected: Callable[[Catalogue, Collection[Holding]], tuple[set[Graded], dict[str, int]]]
+    how: str
     broken: bool
 
 
@@ -132,17 +134,17 @@ def _pilots(data: Path, count: int) -> _Work:
     about = json.loads(remembered.read_text())
     now = datetime.fromisoformat(about["now"])
     draft = load_catalogue(_CATALOGUE)
-    givers = {a.id: a.providers for a in draft.assessments}
-    sent = Generator(about["seed"], now, draft.achievements, givers).completions(about["count"])
+    sent = Generator(about["seed"], now, draft).completions(about["count"])
 
-    def expected(catalogue: Catalogue) -> tuple[set[tuple[str, str]], dict[str, int], str]:
+    def expected(catalogue: Catalogue, taken: Collection[Holding]) -> tuple[set[Graded], dict[str, int]]:
         judge = Expectation(catalogue, now)
-        for one in sent:
-            if one.accepted:
-                judge.take(one.provider, one.completion)
-        return judge.holdings(), dict(judge.set_aside), "a computation of its own"
+        for one in (one for several in _by_provider(sent).values() for one in several if one.accepted):
+            judge.take(one.provider, one.completion)
+        held = judge.held(taken)
+        graded = {(who, what, one.times[-1][1]) for who, found in held.items() for what, one in found.items()}
+        return graded, dict(judge.set_aside)
 
-    return _Work(draft, SCHEME, sent, expected, broken=True)
+    return _Work(draft, SCHEME, sent, expected, "a computation of its own", broken=True)
 
 
 def _oulad(path: Path) -> _Work:
@@ -152,7 +154,8 @@ def _oulad(path: Path) -> _Work:
         dataset.catalogue(),
         OULAD_SCHEME,
         sent,
-        lambda _: (oulad_holdings(path), {}, "SQL over the files"),
+        lambda _, taken: (oulad_holdings(path, taken), {}),
+        "SQL over the files",
         broken=False,
     )
 
@@ -163,12 +166,9 @@ def _send(place: Installation, programme: str, work: _Work) -> float:
     Raises:
         RefusedError: The gateway took what it should refuse, or the other way round.
     """
-    by_provider: dict[str, list[Sent]] = {}
-    for one in work.sent:
-        by_provider.setdefault(one.provider, []).append(one)
     began = time.monotonic()
     with _progress("sending", len(work.sent)) as advance:
-        for provider, sent in by_provider.items():
+        for provider, sent in _by_provider(work.sent).items():
             key = place.secret_path(f"providers/{programme}/{provider}.key").read_text().strip()
             client = CompletionsClient(gateway_url(place), key)
             for one, result in zip(sent, client.send(s.completion for s in sent), strict=True):
@@ -179,6 +179,14 @@ def _send(place: Installation, programme: str, work: _Work) -> float:
     if work.broken:
         _write_broken(place, programme)
     return len(work.sent) / (time.monotonic() - began)
+
+
+def _by_provider(sent: Sequence[Sent]) -> dict[str, list[Sent]]:
+    """Return what each provider sends, in the order in which they are sent."""
+    found: dict[str, list[Sent]] = {}
+    for one in sent:
+        found.setdefault(one.provider, []).append(one)
+    return found
 
 
 def _write_broken(place: Installation, programme: str) -> None:
@@ -221,15 +229,16 @@ def _wait_until_drained(place: Installation, tend: Callable[[], None]) -> None:
 def _checks(place: Installation, catalogue: Catalogue, work: _Work, rate: float, *, before: int | None) -> list[Check]:
     programme = catalogue.programme
     secret = place.secret(LEARNER_SECRET)
-    holdings, set_aside, how = work.expected(catalogue)
-    expected = {(learner_ref(secret, programme, work.scheme, who), what) for who, what in holdings}
     by_hand = _revoked_by_hand(place)
     time.sleep(_CADENCE_S)
     found = outcome(place)
-    expected -= {(c.learner_ref, c.achievement) for c in found.issued if c.credential_id in by_hand}
-    expected = _without_lost_stacks(expected, catalogue, found, by_hand)
+    learners = {str(one.completion["learner"]["identifier"]) for one in work.sent}
+    refs = {who: learner_ref(secret, programme, work.scheme, who) for who in learners}
+    named = {ref: who for who, ref in refs.items()}
+    taken = {(named[c.learner_ref], c.achievement) for c in found.issued if c.credential_id in by_hand}
+    graded, set_aside = work.expected(catalogue, taken)
     checks = [Check("completions sent a second", f"{rate:,.0f}", holds=True)]
-    checks += check_holdings(found, expected, how)
+    checks += check_holdings(found, {(refs[who], what, level) for who, what, level in graded}, work.how)
     if before is not None:
         checks.append(
             Check("issued anew by the second run", f"{len(found.issued) - before}", len(found.issued) == before)
@@ -262,26 +271,14 @@ def _revoked_by_hand(place: Installation) -> set[str]:
     return set(path.read_text().split()) if path.exists() else set()
 
 
-def _without_lost_stacks(
-    expected: set[tuple[str, str]], catalogue: Catalogue, found: Outcome, by_hand: set[str]
-) -> set[tuple[str, str]]:
-    """Return the holdings without stacks whose block staff revoked: whoever loses a block loses them too."""
-    lost = {(c.learner_ref, c.achievement) for c in found.issued if c.credential_id in by_hand}
-    stacks = {a.id: set(_blocks(a.rule.requires)) for a in catalogue.achievements}
-    return {(who, what) for who, what in expected if not any((who, block) in lost for block in stacks.get(what, ()))}
-
-
-def _blocks(criterion: Any) -> Sequence[str]:
-    inner = getattr(criterion, "of", ())
-    return [
-        *([criterion.achievement] if hasattr(criterion, "achievement") else []),
-        *(b for c in inner for b in _blocks(c)),
-    ]
-
-
 def _revocation(place: Installation, found: Outcome) -> Check:
     """Revoke one credential as staff would, and see the status list say so."""
-    chosen = next(c for c in reversed(found.issued) if c.credential_id not in found.revoked)
+    times = Counter((c.learner_ref, c.achievement) for c in found.issued)
+    chosen = next(
+        c
+        for c in reversed(found.issued)
+        if c.credential_id not in found.statuses and times[c.learner_ref, c.achievement] == 1
+    )
     with Desk(place, chosen.programme) as desk:
         desk.ask(
             desk.request(

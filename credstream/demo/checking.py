@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -16,6 +16,7 @@ from credstream.documents import documents
 from credstream.reading import committed
 from schemas.codec import decode
 from schemas.events import (
+    POINT,
     CompetencyDecided,
     CredentialIssued,
     CredentialStatus,
@@ -45,14 +46,21 @@ class Outcome:
     """What the pipe has published."""
 
     issued: Sequence[CredentialIssued]
-    revoked: frozenset[str]
+    statuses: Mapping[str, CredentialStatus]
     quarantined: Mapping[str, int]
-    decided: int
+    levels: Mapping[tuple[str, str], str | None]
 
     @property
-    def held(self) -> set[tuple[str, str]]:
-        """Who holds what: learner_ref and achievement of every credential that is not revoked."""
-        return {(c.learner_ref, c.achievement) for c in self.issued if c.credential_id not in self.revoked}
+    def revoked(self) -> set[str]:
+        """The credentials that are revoked."""
+        return {name for name, status in self.statuses.items() if status is CredentialStatus.REVOKED}
+
+    @property
+    def held(self) -> set[tuple[str, str, str | None]]:
+        """Who holds what: learner_ref, achievement and level of every credential that is neither revoked nor suspended."""
+        gone = {CredentialStatus.REVOKED, CredentialStatus.SUSPENDED}
+        held = {(c.learner_ref, c.achievement) for c in self.issued if self.statuses.get(c.credential_id) not in gone}
+        return {(*one, self.levels.get(one)) for one in held}
 
 
 def outcome(installation: Installation) -> Outcome:
@@ -63,18 +71,28 @@ def outcome(installation: Installation) -> Outcome:
     """
     servers = installation.bootstrap_servers
     changes = (decode(record.value, CredentialStatusChanged) for record in committed(servers, STATUS_CHANGED))
-    revoked = frozenset(change.credential_id for change in changes if change.status is CredentialStatus.REVOKED)
+    statuses = {change.credential_id: change.status for change in changes}
     issued = [decode(record.value, CredentialIssued) for record in committed(servers, ISSUED)]
     aside = (
         decode(r.value, RecordQuarantined, max_bytes=QUARANTINED.max_bytes) for r in committed(servers, QUARANTINED)
     )
-    decided = sum(1 for _ in committed(servers, DECIDED))
-    return Outcome(issued, revoked, Counter(record.reason for record in aside), decided)
+    return Outcome(issued, statuses, Counter(record.reason for record in aside), dict(_levels(servers)))
 
 
-def check_holdings(found: Outcome, expected: set[tuple[str, str]], how: str) -> list[Check]:
-    """Compare who holds what with an independent computation, learner by learner."""
+def _levels(servers: str) -> Iterator[tuple[tuple[str, str], str | None]]:
+    """Yield the level of each award as it was decided, one decision after the other; what merely stays keeps its own."""
+    for record in committed(servers, DECIDED):
+        decided: Any = decode(record.value, CompetencyDecided)
+        if decided.learner_ref and not isinstance(decided.body, bytes):
+            for one in decided.body.outcomes:
+                if one.award is not None and one.verdict not in {Verdict.KEPT, Verdict.REVIEW}:
+                    yield (decided.learner_ref, one.achievement), one.level
+
+
+def check_holdings(found: Outcome, expected: set[tuple[str, str, str | None]], how: str) -> list[Check]:
+    """Compare who holds what, and at which level, with an independent computation, learner by learner."""
     lost, extra = expected - found.held, found.held - expected
+    graded = sum(level is not None for _, _, level in expected)
     twice = [
         key
         for key, n in Counter((c.learner_ref, c.achievement, c.award, c.edition) for c in found.issued).items()
@@ -85,7 +103,8 @@ def check_holdings(found: Outcome, expected: set[tuple[str, str]], how: str) -> 
     return [
         Check(
             f"achievements held, against {how}",
-            f"{len(found.held):,} held, {len(expected):,} expected; {len(lost)} lost, {len(extra)} extra",
+            f"{len(found.held):,} held, {len(expected):,} expected, {graded:,} with a level; "
+            f"{len(lost)} lost, {len(extra)} extra{_first(lost, extra)}",
             not lost and not extra,
         ),
         Check(
@@ -97,27 +116,43 @@ def check_holdings(found: Outcome, expected: set[tuple[str, str]], how: str) -> 
     ]
 
 
+def _first(*differences: set[tuple[str, str, str | None]]) -> str:
+    """Return what to look at first, for `credstream why`."""
+    wrong = sorted({one[:2] for some in differences for one in some})
+    return f"; first {wrong[0][0]} {wrong[0][1]}" if wrong else ""
+
+
 def check_signatures(
     installation: Installation, found: Outcome, programme: str, advance: Callable[[int], None], seed: int
 ) -> list[Check]:
     """Verify every credential with our verifier, and some drawn at random with an independent library."""
     known = documents(installation)
-    verifier = Verifier(known, now=datetime.now(UTC))
+    now = datetime.now(UTC)
+    verifier = Verifier(known, now=now)
+    ended = {c.credential_id for c in found.issued if c.valid_until and c.valid_until <= now.timestamp() * POINT}
     wrong: Counter[str] = Counter()
+    revoked = found.revoked
     for credential in found.issued:
         verdict = verifier.verify(credential.credential)
         failed = {step.name for step in verdict.steps if step.outcome != "pass"}
-        if failed != ({"status"} if credential.credential_id in found.revoked else set()):
-            wrong[", ".join(sorted(failed)) or "a revocation is not seen"] += 1
+        name = credential.credential_id
+        if failed != {step for step, of in (("status", revoked), ("dates", ended)) if name in of}:
+            wrong[", ".join(sorted(failed)) or "a revocation or an end is not seen"] += 1
         advance(1)
-    sample = random.Random(seed).sample(list(found.issued), min(SAMPLE, len(found.issued)))  # noqa: S311
+    valid = [c for c in found.issued if c.credential_id not in ended]
+    sample = random.Random(seed).sample(valid, min(SAMPLE, len(valid)))  # noqa: S311
     refused = [error for c in sample if (error := _refused_elsewhere(c.credential, installation, programme, known))]
     changed = found.issued[0].credential.replace(b'"validFrom":"20', b'"validFrom":"21', 1) if found.issued else b""
     tampered = verifier.verify(changed).overall == "invalid" and _refused_elsewhere(
         changed, installation, programme, known
     )
     return [
-        Check("verified by our verifier", f"{len(found.issued) - wrong.total():,} of {len(found.issued):,}", not wrong),
+        Check(
+            "verified by our verifier",
+            f"{len(found.issued) - wrong.total():,} of {len(found.issued):,}, {len(ended)} of them ended"
+            + "".join(f"; {times} of {why}" for why, times in wrong.items()),
+            not wrong,
+        ),
         Check(
             "verified by openbadgeslib, drawn at random",
             f"{len(sample) - len(refused)} of {len(sample)}" + (f": {refused[0]}" if refused else ""),

@@ -5,20 +5,21 @@ The same seed and date give the same completions. Times never lie later than ``n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final
 
-from schemas.catalogue import Achievement
+from credstream.demo.learners import GOOD, Form, Task, forms, tasks
+from credstream.rules.loader import Draft
+from schemas.catalogue import Achievement, Catalogue
 from schemas.codec import encode
 from schemas.events import POINT, AssessmentCompleted, CompletionBody, ResultKind
-from schemas.rules import All, Count, Criterion, Holds, Result, Weighted, assessments_in
-from schemas.rules import Any as AnyOf
 
-_DAYS: Final = 300
-_TRIES: Final = 3
+_DAYS: Final = 385
+_TODAY: Final = 0.2
 _LATE_DAYS: Final = 1_200
 SCHEME: Final = "email"
 
@@ -32,34 +33,31 @@ class Sent:
     accepted: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """An assessment as a learner meets it: who gives it, and what a pass is."""
+@dataclass(slots=True)
+class _Learner:
+    """Who learns, how well, what they have done, and how many days ago they did the last of it."""
 
-    assessment: str
-    providers: Sequence[str]
-    threshold: int  # percent
-    scored: bool
-    times: int
+    number: int
+    ability: float
+    day: float
+    done: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def named(self) -> Mapping[str, str]:
+        return {"scheme": SCHEME, "identifier": f"learner{self.number:05d}@learners.example"}
 
 
 class Generator:
-    """Makes completions for a catalogue's sectors."""
+    """Makes completions for a catalogue's sectors: each learner works through the achievements of one."""
 
-    def __init__(
-        self, seed: int, now: datetime, achievements: Sequence[Achievement], givers: Mapping[str, Sequence[str]]
-    ) -> None:
-        """Draw from ``seed``; ``givers`` are the providers allowed for each assessment."""
+    def __init__(self, seed: int, now: datetime, catalogue: Catalogue | Draft) -> None:
+        """Draw from ``seed``."""
         self._random = Random(seed)  # noqa: S311  nothing here is secret
         self._now = now
-        sectors: dict[str, dict[str, _Task]] = {}
-        for achievement in achievements:
-            tasks = sectors.setdefault(achievement.sector or achievement.id, {})
-            for assessment in dict.fromkeys(assessments_in(achievement.rule.requires)):
-                threshold, scored, times = _asked(achievement.rule.requires, assessment)
-                tasks[assessment] = _Task(assessment, givers[assessment], threshold, scored, times)
-        self._sectors = [list(tasks.values()) for tasks in sectors.values() if tasks]
-        self._assessments = sorted(givers)
+        self._forms = forms(catalogue.assessments, [a.rule for a in catalogue.achievements])
+        self._sectors: dict[str, list[Achievement]] = {}
+        for achievement in catalogue.achievements:
+            self._sectors.setdefault(achievement.sector or achievement.id, []).append(achievement)
 
     def completions(self, count: int) -> list[Sent]:
         """Return ``count`` completions in the order in which they are sent."""
@@ -75,51 +73,67 @@ class Generator:
     def _learner(self, number: int) -> Iterator[tuple[float, Sent]]:
         """Yield one learner's completions with the moment of sending, in days."""
         random = self._random
-        who = {"scheme": SCHEME, "identifier": f"learner{number:05d}@learners.example"}
-        ability = random.gauss(76, 12)
-        day = random.uniform(3, _DAYS)
-        for task in random.choice(self._sectors):
-            if random.random() < 0.08:  # gave up before this one
+        learner = _Learner(number, random.gauss(78, 12), random.uniform(3, _DAYS))
+        sector = list(self._sectors.values())[number % len(self._sectors)]
+        for achievement in sector:
+            if random.random() < 0.1:  # not this one
+                continue
+            for task in tasks(achievement.rule.requires, learner.done, random):
+                yield from self._does(learner, task)
+            yield from self._renews(learner, achievement)
+            if random.random() < 0.05 or learner.day <= _TODAY:  # gave up, or is under way
                 return
-            for time in range(task.times):
-                for attempt in range(1, _TRIES + 1):
-                    day = max(0.2, day - random.uniform(0.1, 6))
-                    score = round(min(100.0, max(0.0, random.gauss(ability + 4 * attempt, 9))) * 2) / 2
-                    result = f"{number:05d}-{task.assessment}-{time}-{attempt}"
-                    yield from self._report(who, task, result, attempt, score, day)
-                    if score >= task.threshold:
-                        break
+
+    def _does(self, learner: _Learner, task: Task) -> Iterator[tuple[float, Sent]]:
+        """Yield what a learner shows for a task, try by try."""
+        random, form = self._random, self._forms[task.assessment]
+        for _ in range(task.times):
+            for attempt in range(1, task.tries + 1):
+                pause = random.uniform(0.1, 5) + (task.gap_days if attempt > 1 else 0)
+                learner.day -= pause if random.random() > 0.03 else pause + random.uniform(30, 120)
+                if learner.day <= _TODAY:
+                    return
+                performance = 50.0 if task.mishap else random.gauss(learner.ability + 4 * attempt, 9)
+                yield from self._report(learner, form, performance, critical=task.mishap and random.random() < 0.7)
+                if performance >= GOOD:
+                    break
+
+    def _renews(self, learner: _Learner, achievement: Achievement) -> Iterator[tuple[float, Sent]]:
+        """Yield what a learner shows shortly before an award ends, if that is within these days."""
+        rule = achievement.rule
+        if rule.renewal is None or rule.renewal.requires is None or rule.validity is None:
+            return
+        end = learner.day - rule.validity.months * 30.4
+        renewing = _Learner(learner.number, learner.ability, end + self._random.uniform(10, 80), learner.done)
+        if _TODAY < renewing.day < learner.day:
+            for task in tasks(rule.renewal.requires, Counter(), self._random):
+                yield from self._does(renewing, task)
 
     def _report(
-        self, who: Mapping[str, str], task: _Task, result: str, attempt: int, score: float, day: float
+        self, learner: _Learner, form: Form, performance: float, *, critical: bool
     ) -> Iterator[tuple[float, Sent]]:
         """Yield the report of one result and what may follow it: a repeat, a correction, a retraction, a mistake."""
         random = self._random
-        provider = random.choice(list(task.providers))
-        base = {"learner": who, "result_id": result, "assessment": task.assessment, "attempt": attempt}
-        first = {**base, **_shown(task, score), "event_id": f"{result}-0", "completed_at": self._at(day)}
-        sent_at = _DAYS - day + random.expovariate(2)  # usually within a day, sometimes after what followed
-        chance = random.random()
-        if chance < 0.004:
+        provider = random.choice(form.providers)
+        learner.done[form.assessment] += 1
+        result = f"{learner.number:05d}-{form.assessment}-{learner.done[form.assessment]}"
+        base = {"learner": learner.named, "result_id": result, "assessment": form.assessment}
+        shown = {**form.shown(random, performance), **form.around(random, provider)}
+        shown |= {"critical": True} if critical else {}
+        first = {**base, **shown, "event_id": f"{result}-0", "completed_at": self._at(learner.day)}
+        sent_at = _DAYS - learner.day + random.expovariate(2)  # usually within a day, sometimes after what followed
+        if random.random() < 0.004:
             first["completed_at"] = self._at(_LATE_DAYS)  # reported after years: a person must look at it
-        if chance > 0.99:
-            first |= {"evidence_url": f"https://evidence.example/{result}"}
         yield sent_at, Sent(provider, first)
         if random.random() < 0.03:
             yield sent_at + random.uniform(0, 2), Sent(provider, first)  # the provider's retry
         if random.random() < 0.02:
-            other = round(min(100.0, max(0.0, score + random.gauss(0, 12))) * 2) / 2
-            fix = {**first, **_shown(task, other), "event_id": f"{result}-1", "revision": 1, "kind": "corrected"}
+            other = form.shown(random, performance + random.gauss(0, 12))
+            fix = {**first, **other, "event_id": f"{result}-1", "revision": 1, "kind": "corrected"}
             yield sent_at + random.uniform(-0.5, 5), Sent(provider, fix)  # now and then before what it corrects
         elif random.random() < 0.012:
-            gone = {
-                **base,
-                "event_id": f"{result}-1",
-                "revision": 1,
-                "kind": "retracted",
-                "completed_at": first["completed_at"],
-            }
-            yield sent_at + random.uniform(0.5, 8), Sent(provider, gone)
+            gone = {**base, "event_id": f"{result}-1", "revision": 1, "kind": "retracted"}
+            yield sent_at + random.uniform(0.5, 8), Sent(provider, {**gone, "completed_at": first["completed_at"]})
         if random.random() < 0.012:
             yield sent_at + random.uniform(0, 3), self._mistake(provider, first)
 
@@ -144,29 +158,6 @@ class Generator:
 
     def _at(self, days_ago: float) -> str:
         return (self._now - timedelta(days=days_ago)).replace(microsecond=0).isoformat()
-
-
-def _shown(task: _Task, score: float) -> dict[str, Any]:
-    if task.scored:
-        return {"score": int(score) if score == int(score) else score, "score_max": 100}
-    return {"passed": score >= task.threshold}
-
-
-def _asked(criterion: Criterion, assessment: str) -> tuple[int, bool, int]:
-    """Return what a rule asks of an assessment: percent, whether as a score, and how many results."""
-    match criterion:
-        case Result(assessment=asked, at_least=share) if asked == assessment:
-            return (share // 10_000 if share is not None else 70), share is not None, 1
-        case Count(assessments=asked, at_least=share, number=number) if assessment in asked:
-            return (share // 10_000 if share is not None else 70), share is not None, -(-number // len(asked))
-        case Weighted(parts=parts, at_least=share) if any(part.assessment == assessment for part in parts):
-            return share // 10_000, True, 1
-        case All(of=of) | AnyOf(of=of):
-            return next(
-                (_asked(inner, assessment) for inner in of if assessment in assessments_in(inner)), (70, True, 1)
-            )
-        case Holds() | _:
-            return 70, True, 1
 
 
 def broken_records(programme: str, learner: str, now_micros: int) -> list[tuple[str, bytes, bytes | None]]:

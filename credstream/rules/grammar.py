@@ -243,8 +243,8 @@ EXAMPLE: Final = Fields(
         "results": {"type": "array", "items": {"$ref": "#/$defs/exampleResult"}, "description": "The evidence."},
         "holds": {
             "type": "object",
-            "description": "Building blocks held, and from which day.",
-            "additionalProperties": _DATE,
+            "description": "Building blocks held: from which day, or {since: 2026-03-01, level: merit}.",
+            "additionalProperties": {"anyOf": [_DATE, {"$ref": "#/$defs/exampleHolding"}]},
         },
         "attained": {"anyOf": [_TRUTH, _DATE], "description": "The expected decision: true, false, or the day."},
         "level": _text("The expected level."),
@@ -256,6 +256,10 @@ EXAMPLE: Final = Fields(
         "valid_until": {**_DATE, "description": "When the last award is expected to end."},
     },
     frozenset({"name", "attained"}),
+)
+EXAMPLE_HOLDING: Final = Fields(
+    {"since": {**_DATE, "description": "From which day."}, "level": _text("The level of the award.")},
+    frozenset({"since"}),
 )
 EXAMPLE_RESULT: Final = Fields(
     {
@@ -327,6 +331,7 @@ def json_schema() -> dict[str, Any]:
         "translation": TRANSLATION,
         "example": EXAMPLE,
         "exampleResult": EXAMPLE_RESULT,
+        "exampleHolding": EXAMPLE_HOLDING,
         "achievement": ACHIEVEMENT,
         **CRITERIA,
     }

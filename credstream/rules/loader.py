@@ -33,6 +33,7 @@ from schemas.rules import achievements_in, criteria_of
 from services.competency.calendars import zone
 from services.competency.faults import rule_faults
 from services.competency.progress import Standing, result_key
+from services.competency.selection import Holding
 
 _NOON: Final = 12
 MAX_FILES: Final = 1_000
@@ -61,7 +62,7 @@ class Example(Struct, frozen=True, kw_only=True):
     achievement: str
     name: str
     results: Mapping[str, Standing]
-    holds: Mapping[str, Micros]
+    holds: Mapping[str, Holding]
     attained: bool | Micros
     level: str | None = None
     again: tuple[Micros, ...] | None = None
@@ -238,7 +239,7 @@ class _Reader(CriteriaReader):
             achievement=achievement,
             name=self.text(members.get("name")),
             results=results,
-            holds={name: self.instant(v, hour=_NOON) for name, v in holds.items()},
+            holds={name: self._held(name, v) for name, v in holds.items()},
             attained=self.truth(attained) if said else self.instant(attained, hour=_NOON),
             level=self.optional(members.get("level")),
             again=tuple(self.instant(v, hour=_NOON) for v in self.items(members["again"]))
@@ -246,6 +247,16 @@ class _Reader(CriteriaReader):
             else None,
             valid_until=self.instant(members["valid_until"], hour=_NOON) if "valid_until" in members else None,
         )
+
+    def _held(self, name: str, value: Value) -> Holding:
+        """Return a building block held from a day; its level only if it says one."""
+        if not isinstance(value.content, Mapping):
+            return Holding(self.instant(value, hour=_NOON))
+        members = self.members(value, grammar.EXAMPLE_HOLDING)
+        level = None
+        if "level" in members:
+            level = self.choice(members["level"], self.levels.get(name, ()), f"level of {name}", "") or None
+        return Holding(self.instant(members["since"], hour=_NOON) if "since" in members else 0, level)
 
     def _shown(self, at: int, value: Value) -> tuple[str, Standing]:
         members = self.members(value, grammar.EXAMPLE_RESULT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ from schemas.events import Micros
 from services.competency.attainment import Judged, earned
 from services.competency.reasons import explanation
 from services.competency.rulebook import Adoption, Rulebook, rulebook
-from services.competency.selection import Holding, evidence_of
+from services.competency.selection import evidence_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +61,7 @@ def run_examples(draft: Draft) -> Sequence[Tested]:
 
 
 def _tested(book: Rulebook, example: Example) -> Tested:
-    held: Mapping[str, Holding] = {name: Holding(since) for name, since in example.holds.items()}
-    evidence = evidence_of(example.results, held)
+    evidence = evidence_of(example.results, example.holds)
     found = earned(book.rules[example.achievement], evidence)
     shown = found.times[-1] if found.times else found.following
     return Tested(example=example, times=found.times, explanation="" if shown is None else explanation(shown.why()[0]))

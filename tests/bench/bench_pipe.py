@@ -65,12 +65,7 @@ class Follower(threading.Thread):
 
 def send(pipe: Pipe, seed: int, count: int, per_second: float | None) -> float:
     """Send completions, all at once or at a rate, and return how long it took."""
-    givers = {a.id: a.providers for a in pipe.catalogue.assessments}
-    sent = [
-        s
-        for s in Generator(seed, datetime.now(UTC), pipe.catalogue.achievements, givers).completions(count)
-        if s.accepted
-    ]
+    sent = [s for s in Generator(seed, datetime.now(UTC), pipe.catalogue).completions(count) if s.accepted]
     for n, one in enumerate(sent):  # other learners than in the run before
         learner = {"scheme": "bench", "identifier": f"{seed}-{one.completion['learner']['identifier']}"}
         sent[n] = type(one)(one.provider, {**one.completion, "learner": learner})

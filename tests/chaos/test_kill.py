@@ -49,13 +49,8 @@ def test_kill_9_at_random_loses_nothing_doubles_nothing_changes_no_byte(
 ) -> None:
     print(f"chaos seed {seed}")
     chance, now = random.Random(seed), datetime.now(UTC)
-    givers = {a.id: a.providers for a in pipe.catalogue.assessments}
     sent = [
-        s
-        for s in Generator(seed, now, pipe.catalogue.achievements, givers).completions(
-            pytestconfig.getoption("--results")
-        )
-        if s.accepted
+        s for s in Generator(seed, now, pipe.catalogue).completions(pytestconfig.getoption("--results")) if s.accepted
     ]
     kills: Counter[str] = Counter()
     done = threading.Event()

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 from pathlib import Path
 
 import jsonschema_rs
 import pytest
 import yaml
+from support.rules import evaluated, kinds
 
-from credstream.audit import evaluator
 from credstream.rules import grammar
-from credstream.rules.loader import CatalogueError, Draft, Example, load
+from credstream.rules.loader import CatalogueError, Draft, load
 from credstream.rules.testing import run_examples
-from schemas.rules import Criterion, inside
-from services.competency.progress import named
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "rules.md"
 BLOCKS = re.findall(r"^```yaml (\w+)\n(.*?)^```", DOCUMENT.read_text("utf-8"), re.DOTALL | re.MULTILINE)
@@ -57,30 +54,14 @@ def test_each_example_of_the_document_is_decided_as_it_says(tmp_path: Path, rule
         assert (list(second.times) if second else []) == times
 
 
-def evaluated(draft: Draft, example: Example) -> evaluator.Held | None:
-    rule = next(a.rule for a in draft.achievements if a.id == example.achievement)
-    shown = [
-        evaluator.Shown(
-            assessment=s.assessment,
-            at=s.completed_at,
-            order=named(key),
-            share=None if s.score is None or s.score_max is None else Fraction(s.score, s.score_max),
-            passed=s.passed,
-            level=s.level,
-            role=s.assessor_role,
-            site=s.site,
-            assessor=s.assessor_ref,
-            critical=s.critical,
-            evidence=s.evidence_url,
-        )
-        for key, s in example.results.items()
-    ]
-    held = {name: evaluator.Held(since) for name, since in example.holds.items()}
-    return evaluator.attained([(0, rule)], shown, held)
-
-
-def kinds(criterion: Criterion) -> set[str]:
-    return {type(criterion).__name__}.union(*(kinds(inner) for inner in inside(criterion)))
+def test_the_small_catalogue_at_the_beginning_is_one(tmp_path: Path) -> None:
+    [whole] = re.findall(
+        r"^```yaml\n(# programme\.yaml\n.*?)^```", DOCUMENT.read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    for name, text in re.findall(r"^# (\S+)\n(.*?)(?=^# |\Z)", whole, re.DOTALL | re.MULTILINE):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, "utf-8")
+    assert [tested.passed for tested in run_examples(load(tmp_path))] == [True, True]
 
 
 def test_the_document_shows_every_word_of_the_language(tmp_path: Path) -> None:
