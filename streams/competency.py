@@ -209,7 +209,7 @@ class CompetencyStage:
         )
         draft = Draft(lane, adopted.programme, self._naming, cause)
         before = lane.programmes.get(adopted.programme, _NOTHING_COUNTED).adoptions
-        stored = {_catalogue_key(adopted.digest): adopted.catalogue}
+        stored = {catalogue_key(adopted.digest): adopted.catalogue}
 
         def read(adoptions: Sequence[Adoption]) -> Rulebook:
             return _rulebook(state, adoptions, stored)
@@ -294,7 +294,7 @@ def _rulebook(
 ) -> Rulebook:
     adopted = []
     for adoption in adoptions:
-        key = _catalogue_key(adoption.digest)
+        key = catalogue_key(adoption.digest)
         packed = new.get(key) or state.get(key)
         if packed is None:
             raise IntegrityError(f"the adopted catalogue {adoption.digest} is missing from the state")
@@ -302,7 +302,8 @@ def _rulebook(
     return rulebook(adopted)
 
 
-def _catalogue_key(digest: str) -> bytes:
+def catalogue_key(digest: str) -> bytes:
+    """Return under which key a lane keeps a catalogue that it adopted."""
     return f"{_CATALOGUE_KEY}{digest}".encode()
 
 

@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from cyclopts import App
 
-from credstream.cli import asking, demonstrating, keeping, ruling, running, sending
+from credstream.cli import asking, demonstrating, keeping, ruling, running, sending, simulating
 from credstream.cli.console import err, out
 
 app = App(
@@ -41,6 +41,7 @@ rules.command(ruling.try_examples, name="test")
 rules.command(ruling.explain)
 rules.command(ruling.show)
 rules.command(ruling.diff)
+rules.command(simulating.simulate)
 rules.command(ruling.publish_rules, name="publish")
 rules.command(ruling.schema)
 app.command(rules)
