@@ -19,6 +19,7 @@ from credstream.cli.console import DEFAULT_FOLDER, Data, Exit, Json, err, instal
 from credstream.cli.simulated import shown
 from credstream.learners import learners
 from credstream.rules.bars import picture as picture_of
+from credstream.rules.explaining import names_of
 from credstream.rules.loader import CatalogueError, load
 from credstream.rules.simulating import Effect, Trial, compare, trial
 from credstream.rules.simulation import Rows, Summary, summaries
@@ -147,7 +148,8 @@ def _run(
             if found is None:
                 found = _Found(tried)
             found.summed = summaries(tried, names) | found.summed
-            needed, words = tried.needed(names), _names(tried)
+            needed = tried.needed(names)
+            words = names_of(tried.now.newest.catalogue) | names_of(draft)
             for learner_ref, progress in some:
                 if since is not None and not _shown_since(progress, since):
                     continue
@@ -174,12 +176,6 @@ def _chosen(tried: Trial, achievement: str | None) -> Sequence[str]:
     if achievement not in tried.draft.rules:
         raise RefusedError(f"neither the draft nor what is published has an achievement {achievement}")
     return (achievement,)
-
-
-def _names(tried: Trial) -> dict[str, str]:
-    """Return what people call assessments and achievements, as the draft has it where it has them."""
-    catalogues = (tried.now.newest.catalogue, tried.draft.newest.catalogue)
-    return {entry.id: entry.name for c in catalogues for entry in (*c.assessments, *c.achievements)}
 
 
 def _shown_since(progress: LearnerProgress, since: Micros) -> bool:
