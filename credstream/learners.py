@@ -51,7 +51,9 @@ class LaneKept:
         return unpack(packed, digest)
 
 
-def one_learner(installation: Installation, lane: int, key: bytes) -> tuple[LaneKept, Progress]:
+def one_learner(
+    installation: Installation, lane: int, key: bytes, say: Say = lambda _: None
+) -> tuple[LaneKept, Progress]:
     """Return what is kept of a learner, and of the learner's lane, in one reading of it.
 
     Raises:
@@ -59,7 +61,7 @@ def one_learner(installation: Installation, lane: int, key: bytes) -> tuple[Lane
         IntegrityError: What is kept cannot be read.
     """
     latest: dict[bytes, bytes | None] = {}
-    for record in committed(installation.bootstrap_servers, PROGRESS, lane=lane):
+    for record in _told(installation, lane, say):
         if record.key == key or record.key.startswith(_OWN):
             latest[record.key] = record.value
     own = {name: value for name, value in latest.items() if value is not None and name.startswith(_OWN)}

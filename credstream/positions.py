@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from schemas.events import Micros
 from services.competency.attainment import Judged, earned, versions_for
-from services.competency.progress import Award, AwardState, Progress
+from services.competency.progress import Award, AwardState, Progress, Standing
 from services.competency.reasons import Node
 from services.competency.rulebook import Rulebook, Version
 from services.competency.selection import Holding, evidence_of
@@ -44,10 +44,10 @@ class Position(Struct, frozen=True):
         """Say whether it is not held, and more evidence may change that."""
         return self.held is None and self.judged.since is None and not (self.closed or self.version.retired)
 
-    def outlook(self, now: Micros) -> Node:
-        """Return what is asked and what there is ``now``, by the version that judges next."""
-        judged = self.judged
-        return self.version.judge.explain(judged.evidence, max(now, judged.at), {})
+    def outlook(self, now: Micros) -> tuple[Node, dict[str, Standing]]:
+        """Return what is asked and what there is ``now``, by the version that judges next; and the results that count."""
+        used: dict[str, Standing] = {}
+        return self.version.judge.explain(self.judged.evidence, max(now, self.judged.at), used), used
 
     @property
     def has_begun(self) -> bool:
@@ -55,6 +55,18 @@ class Position(Struct, frozen=True):
         evidence, version = self.judged.evidence, self.version
         shown = any(evidence.results.get(name) for name in version.assessments)
         return shown or any(name in evidence.held for name in version.blocks)
+
+
+def with_blocks(names: Iterable[str], *books: Rulebook) -> AbstractSet[str]:
+    """Return these achievements and all that they are built with, by any of the rulebooks."""
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += {block for book in books for version in book.rules.get(name, ()) for block in version.blocks}
+    return found
 
 
 def positions(book: Rulebook, progress: Progress, needed: AbstractSet[str]) -> dict[str, Position]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -11,6 +13,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from cyclopts import Parameter
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from streams import settings
 from streams.settings import Installation
@@ -49,3 +52,15 @@ def write_json(value: Any) -> None:
 def is_terminal() -> bool:
     """Say whether a person is watching: progress bars are for people."""
     return out.is_terminal and os.environ.get("CI") is None
+
+
+@contextmanager
+def reading(what: str, size: Callable[[], int]) -> Iterator[Callable[[int], None]]:
+    """Show, to people, how far a long reading of about ``size`` records is; the block says how many more were read."""
+    if not err.is_terminal:
+        yield lambda _: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task(what, total=size())
+        yield lambda more: bar.advance(task, more)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import msgspec
 from cyclopts import Parameter
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from credstream import installation as installations
-from credstream.cli.console import DEFAULT_FOLDER, Data, Exit, Json, err, installation, out
+from credstream.cli.console import DEFAULT_FOLDER, Data, Exit, Json, err, installation, out, reading
 from credstream.cli.simulated import shown
 from credstream.learners import learners
 from credstream.rules.bars import picture as picture_of
@@ -136,9 +134,8 @@ def _run(
     """Judge every learner of every lane, one at a time."""
     found: _Found | None = None
     now = _now()
-    with _progress(place) as (begin, say):
+    with reading("reading learners", lambda: _size(place)) as say:
         for lane in range(place.kafka.lanes):
-            begin(lane)
             kept, some = learners(place, lane, draft.programme, say)
             adopted = kept.adopted(draft.programme)
             if not adopted:
@@ -182,19 +179,8 @@ def _shown_since(progress: LearnerProgress, since: Micros) -> bool:
     return any(not standing.retracted and standing.completed_at >= since for standing in progress.results.values())
 
 
-@contextmanager
-def _progress(place: Installation) -> Iterator[tuple[Callable[[int], None], Callable[[int], None]]]:
-    """Show, to people, how far the reading of the lanes is; each is read twice."""
-    sizes = [ends(place, [PROGRESS])[PROGRESS.name, lane] for lane in range(place.kafka.lanes)]
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task("reading learners", total=2 * sum(sizes))
-
-        def begin(lane: int) -> None:
-            said = f"lane {lane + 1} of {len(sizes)}"
-            bar.update(task, completed=2 * sum(sizes[:lane]), description=said)
-
-        yield begin, lambda more: bar.advance(task, more)
+def _size(place: Installation) -> int:
+    return 2 * sum(ends(place, [PROGRESS]).values())  # each lane is read twice
 
 
 def _write_json(catalogue: Catalogue, found: _Found, summed: Sequence[Summary], days: int | None, rows: Rows) -> None:

@@ -13,7 +13,7 @@ from enum import StrEnum
 import msgspec
 from msgspec import Struct
 
-from credstream.positions import Held, Position, positions
+from credstream.positions import Held, Position, positions, with_blocks
 from schemas.catalogue import Catalogue, canonical
 from schemas.events import Micros
 from schemas.ids import content_digest
@@ -55,16 +55,8 @@ class Trial:
     affected: tuple[str, ...]
 
     def needed(self, names: Sequence[str]) -> AbstractSet[str]:
-        """Return these achievements and all that they are built with, by either rulebook."""
-        found: set[str] = set()
-        waiting = list(names)
-        while waiting:
-            name = waiting.pop()
-            if name not in found:
-                found.add(name)
-                versions = (*self.now.rules.get(name, ()), *self.draft.rules.get(name, ()))
-                waiting += {block for version in versions for block in version.blocks}
-        return found
+        """Return these achievements and all that they are built with."""
+        return with_blocks(names, self.now, self.draft)
 
 
 def trial(
@@ -111,7 +103,7 @@ def compare(
         elif effect is Effect.LOSES:
             missing = _missing(new)
         elif new is not None and new.may_be_earned and new.has_begun:
-            outlook = new.outlook(now)
+            outlook, _ = new.outlook(now)
             if steps(outlook) == 1:
                 effect, missing = Effect.NEAR, tuple(unmet(outlook))
         yield Compared(
