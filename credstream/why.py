@@ -9,7 +9,7 @@ from typing import Final, TypeAlias, get_args
 
 from msgspec import Struct
 
-from credstream.learners import LaneKept, one_learner
+from credstream.learners import one_learner
 from credstream.positions import Position, positions, with_blocks
 from credstream.reading import at_offsets, committed
 from credstream.zones import zone_of
@@ -34,6 +34,7 @@ from schemas.topology import DECIDED, INBOX, MAX_RECORD_BYTES
 from services.competency.progress import Award, Progress, Standing
 from services.competency.reasons import Node, explanation
 from services.competency.requests import Request
+from services.competency.rulebook import Rulebook
 from streams.settings import LEARNER_SECRET, Installation
 
 _REF: Final = re.compile(r"[0-9a-f]{32}")
@@ -138,9 +139,26 @@ def ask(
     if achievement is not None and achievement not in book.rules:
         raise RefusedError(f"{programme} has no achievement {achievement}; it has {', '.join(sorted(book.rules))}")
     found = list(_decided(installation, lane, key, say))
-    names = [achievement] if achievement is not None else _spoken_of(kept, programme, progress, found)
+    return answer_of(book, programme, learner, None if achievement is None else [achievement], progress, found, now)
+
+
+def answer_of(
+    book: Rulebook,
+    programme: str,
+    learner: str,
+    names: Sequence[str] | None,
+    progress: Progress,
+    found: Sequence[Decided],
+    now: Micros,
+) -> Answer:
+    """Return the answer about these achievements, or all that there is something to say of.
+
+    ``found`` are the decisions about the learner with their causes, oldest first.
+    """
+    if names is None:
+        named = {outcome.achievement for decision in found for outcome in _outcomes(decision.decided)}
+        names = [name for name in book.rules if name in named or name in progress.awards]
     stand = positions(book, progress, with_blocks(names, book))
-    history = {name: list(_about(name, progress, found, stand.get(name))) for name in names}
     catalogue = book.newest.catalogue
     return Answer(
         programme=programme,
@@ -149,7 +167,7 @@ def ask(
         zone=zone_of(catalogue),
         now=now,
         situations=[situation(name, progress, stand.get(name), now) for name in names],
-        history=history,
+        history={name: list(_about(name, progress, found, stand.get(name))) for name in names},
         results={
             (c.provider, c.body.result_id, c.body.revision): c.body
             for d in found
@@ -204,15 +222,6 @@ def _decided(installation: Installation, lane: int, key: bytes, say: Say) -> Ite
         if record is not None:
             cause = decode_any(record.value, _CAUSES, max_bytes=MAX_RECORD_BYTES)
         yield Decided(decided=decided, cause=cause, outcome=None)
-
-
-def _spoken_of(kept: LaneKept, programme: str, progress: Progress, found: Sequence[Decided]) -> list[str]:
-    """Return the achievements that the learner has or that were decided about, blocks first."""
-    named = {
-        outcome.achievement for decision in found for outcome in _outcomes(decision.decided)
-    } | progress.awards.keys()
-    book = kept.rulebook(programme)
-    return [name for name in (book.rules if book else ()) if name in named]
 
 
 def _about(name: str, progress: Progress, found: Sequence[Decided], position: Position | None) -> Iterator[Decided]:

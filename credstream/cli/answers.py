@@ -21,6 +21,7 @@ from services.competency.wording import Language
 
 _MARKS: Final = {True: "[green]✓[/] ", False: "[red]✗[/] ", None: "[dim]·[/] "}
 _DIGITS: Final = 12
+_DEEPEST: Final = 1_000
 _INNER: Final = {"digest", "retracted"}
 
 
@@ -65,9 +66,13 @@ class _Shower:
             for shown in results:
                 branch.add(escape(self._teller.shown(shown)), highlight=False)
 
-    def _reasons(self, tree: Tree, explained: str) -> None:
-        path = [tree]
+    def _reasons(self, tree: Tree, explained: str, *, in_short: bool = False) -> None:
+        """Add the reasons; in short, of what is met no parts."""
+        path, passed_over = [tree], _DEEPEST
         for line in self._lines(explained):
+            if line.depth > passed_over:
+                continue
+            passed_over = line.depth if in_short and line.met and line.depth else _DEEPEST
             del path[line.depth + 1 :]
             path.append(path[-1].add(_MARKS[line.met] + escape(line.text), highlight=False))
 
@@ -103,10 +108,11 @@ class _Shower:
         if outcome.explanation == situation.explained:
             entry.add(f"[dim]{words['as_above']}[/]")
         else:
-            self._reasons(entry, outcome.explanation)
-            for ref in outcome.evidence:
-                said = teller.evidence(ref.provider, ref.result_id, ref.revision)
-                entry.add(f"[dim]{words['evidence']}: {escape(said)}[/]", highlight=False)
+            self._reasons(entry, outcome.explanation, in_short=True)
+            told = [teller.evidence(ref.provider, ref.result_id, ref.revision) for ref in outcome.evidence]
+            counts = entry.add(f"[dim]{words['evidence']}[/]") if told else entry
+            for said in told:
+                counts.add(f"[dim]{escape(said)}[/]", highlight=False)
         if outcome.rule_digest != situation.rule_digest:
             entry.add(f"[dim]{words['rule'].format(_short(outcome.rule_digest))}[/]")
 

@@ -129,7 +129,8 @@ def _effect(now: Held | None, draft: Held | None) -> Effect | None:
 def steps(node: Node) -> int | None:
     """Return how many results or achievements are missing at least; None when no number of them would do.
 
-    A mean or an expression that is not met misses one, for nobody can tell how much better a result will be.
+    A mean misses a result of each part that has none, and one in any case, for nobody can tell how much better a result will be;
+    an expression misses one.
     """
     if node.met:
         return 0
@@ -140,6 +141,8 @@ def steps(node: Node) -> int | None:
             needs = 1 if node.kind == "any" else node.needs or 0
             inner = sorted(n for n in map(steps, node.of) if n is not None)
             return sum(inner[:needs]) if len(inner) >= needs else None
+        case "weighted":
+            return max(1, sum(share is None for _, _, share in node.parts))
         case "none":
             return None
         case _:

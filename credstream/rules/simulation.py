@@ -17,7 +17,7 @@ from credstream.rules.simulating import Compared, Effect, Trial
 from credstream.zones import day
 from schemas.catalogue import Achievement
 from schemas.events import Micros
-from services.competency.reasons import Node, explanation, lines
+from services.competency.reasons import Node, asked, explanation, lines
 
 _EXAMPLES: Final = 3
 _REASONS: Final = 200
@@ -58,7 +58,7 @@ class Summary:
     examples: dict[Effect, list[str]] = field(default_factory=dict)
 
     def add(self, found: Compared, missing: Sequence[str]) -> None:
-        """Count one learner."""
+        """Count one learner; ``missing`` is what is asked and not met, the same words for all who miss it."""
         self.holders_now += found.now is not None
         self.holders_draft += found.draft is not None
         if found.effect is None:
@@ -132,7 +132,7 @@ class Rows:
     def add(self, found: Compared, summary: Summary, names: Mapping[str, str]) -> None:
         """Sum up one learner and achievement, and remember what the draft changes for whom."""
         missing = in_words(found.missing, names, self._zone)
-        summary.add(found, missing)
+        summary.add(found, [asked(node, names=names)[0].text for node in found.missing])
         if found.effect is not None:
             row = {
                 "achievement": found.achievement,

@@ -16,7 +16,7 @@ from credstream.rules.bars import picture
 from credstream.rules.simulating import Compared, Effect, Trial, compare, steps, trial, unmet
 from credstream.rules.simulation import Rows, Summary, harmless, summaries
 from schemas.catalogue import Catalogue
-from schemas.rules import All, Any, Count, Distinct, Holds, Level, Nothing, Result, Rule, Span
+from schemas.rules import All, Any, Count, Criterion, Distinct, Holds, Level, Nothing, Result, Rule, Span
 from services.competency.reasons import Node
 
 NOW = EPOCH_START + 365 * DAY
@@ -80,7 +80,11 @@ def test_a_level_that_changes_and_dates_that_change_are_told_apart() -> None:
 
 def test_what_is_built_with_a_changed_block_changes_with_it_and_nothing_else_is_judged() -> None:
     stack = All(of=(Holds(achievement="block"), Result(assessment="lab", passed=True)))
-    rules = {"block": QUIZ, "stack": stack, "other": Result(assessment="essay", passed=True)}
+    rules: dict[str, Criterion | Rule] = {
+        "block": QUIZ,
+        "stack": stack,
+        "other": Result(assessment="essay", passed=True),
+    }
     made = lane(catalogue(rules))
     made.send(completion("r-1", score=70), completion("r-2", assessment="lab", passed=True))
     both = found(made, catalogue({**rules, "block": Result(assessment="quiz", at_least=700_000)}))
@@ -151,7 +155,11 @@ ONE, MET = node("result"), Node(kind="result", met=True)
         (node("count", needs=3, has=1), 2),
         (node("count", needs=3, has=3, distinct=(("assessor", 2, 1),)), 1),
         (node("count", needs=2, has=1, distinct=(("site", 4, 1),)), 3),
-        (node("weighted", share=700_000, has=650_000), 1),
+        (
+            node("weighted", share=700_000, has=650_000, parts=(("quiz", 500_000, 600_000), ("lab", 500_000, 700_000))),
+            1,
+        ),
+        (node("weighted", share=700_000, has=0, parts=(("quiz", 500_000, None), ("lab", 500_000, None))), 2),
         (node("all", needs=3, has=1, of=(MET, ONE, node("count", needs=2, has=0))), 3),
         (node("any", needs=2, has=0, of=(node("count", needs=2, has=0), ONE)), 1),
         (node("at_least", needs=2, has=1, of=(MET, node("count", needs=5, has=0), ONE)), 1),
