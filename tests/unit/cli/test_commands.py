@@ -34,6 +34,7 @@ def credstream(*args: str) -> subprocess.CompletedProcess[str]:
         "rules explain",
         "rules show",
         "rules diff",
+        "rules simulate",
         "rules schema",
         "rules check",
         "run",
