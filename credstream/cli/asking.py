@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,12 +12,17 @@ from cyclopts import Parameter
 from rich.markup import escape
 from rich.tree import Tree
 
-from credstream.cli.console import DEFAULT_FOLDER, Data, Exit, Json, err, installation, out, write_json
+from credstream.cli.answers import plain, trees
+from credstream.cli.console import DEFAULT_FOLDER, Data, Exit, Json, err, installation, out, reading, write_json
 from credstream.documents import documents
-from credstream.why import Explained, explain, learner_ref_of
+from credstream.why import ask, learner_ref_of
 from schemas.errors import RefusedError
-from services.competency.reasons import render
+from schemas.ids import lane_of, learner_key
+from schemas.topology import DECIDED, PROGRESS
+from services.competency.wording import Language
 from services.signing.verifying import Verdict, Verifier
+from streams.settings import Installation
+from streams.topics import ends
 
 
 def why(
@@ -24,26 +30,35 @@ def why(
     achievement: Annotated[str | None, Parameter(help="One achievement; by default all.")] = None,
     *,
     programme: Annotated[str | None, Parameter(help="Needed when the installation has several.")] = None,
+    language: Annotated[Language, Parameter(help="en or fr.")] = "en",
     as_json: Json = False,
     data: Data = DEFAULT_FOLDER,
 ) -> Exit:
-    """Say what was decided about a learner and why: rule, evidence, and what is missing.
+    """Say how a learner stands with an achievement and why: what is missing or what counted, then every decision.
 
-    Exit code 1 when the achievement is not held.
+    Exit code 1 when it is not held; without ACHIEVEMENT, when nothing is.
 
-    Example: credstream why email:dana@example.ca safe-patient-transfer
+    Example: credstream why email:dana@example.ca safe-patient-transfer --language fr
     """
     place = installation(data)
     chosen = _programme(place.programmes, programme)
-    found = list(explain(place, chosen, learner_ref_of(place, chosen, learner), achievement))
+    learner_ref, now = learner_ref_of(place, chosen, learner), time.time_ns() // 1_000
+    with reading("reading the log", lambda: _size(place, chosen, learner_ref)) as say:
+        answer = ask(place, chosen, learner_ref, achievement, now, say)
     if as_json:
-        write_json([msgspec.to_builtins(e) for e in found])
+        write_json(plain(answer, language))
     else:
-        for explained in found:
-            out.print(explained_tree(explained))
-        if not found:
-            out.print(f"nothing was decided about this learner{f' and {achievement}' if achievement else ''}")
-    return Exit.DONE if found and found[-1].holds else Exit.NO
+        for tree in trees(answer, language):
+            out.print(tree)
+        if not answer.situations:
+            out.print("nothing was decided about this learner" if language == "en" else "rien n'a été décidé")
+    return Exit.DONE if any(situation.is_held for situation in answer.situations) else Exit.NO
+
+
+def _size(place: Installation, programme: str, learner_ref: str) -> int:
+    """Return how many records an answer may have to read."""
+    lane = lane_of(learner_key(programme, learner_ref), place.kafka.lanes)
+    return sum(end for (_, at), end in ends(place, [PROGRESS, DECIDED]).items() if at == lane)
 
 
 def _programme(known: Any, wanted: str | None) -> str:
@@ -52,23 +67,6 @@ def _programme(known: Any, wanted: str | None) -> str:
     if wanted is None and len(known) == 1:
         return str(next(iter(known)))
     raise RefusedError(f"say which programme, with --programme; known here: {', '.join(sorted(known)) or 'none'}")
-
-
-def explained_tree(explained: Explained) -> Tree:
-    """Return one decision about one achievement as a tree."""
-    when = datetime.fromtimestamp(explained.decided_at / 1_000_000, UTC)
-    verdict = explained.verdict.replace("_", " ")
-    tree = Tree(
-        f"[bold]{explained.achievement}[/]  {verdict}  {when:%Y-%m-%d %H:%M:%S}Z  (decision {explained.position})"
-    )
-    for line in render(explained.explanation):
-        tree.add(line)
-    if explained.credential_id:
-        tree.add(f"credential {explained.credential_id}, award {explained.award}")
-    for ref in explained.evidence:
-        tree.add(f"evidence: {ref}")
-    tree.add(f"rule {explained.rule_digest}")
-    return tree
 
 
 def verify(

@@ -17,6 +17,7 @@ from credstream.cli import (
     ruling,
     running,
     sending,
+    simulating,
     versioning,
 )
 from credstream.cli.console import err, out
@@ -64,6 +65,7 @@ rules.command(ruling.try_examples, name="test")
 rules.command(ruling.explain)
 rules.command(ruling.show)
 rules.command(ruling.diff)
+rules.command(simulating.simulate)
 rules.command(versioning.publish_rules, name="publish")
 rules.command(versioning.propose)
 rules.command(versioning.approve)

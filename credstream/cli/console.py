@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from cyclopts import Parameter
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from schemas.errors import RefusedError
 from schemas.events import Micros
@@ -103,3 +106,15 @@ def instant_of(text: str, zone_name: str = "UTC") -> Micros:
         raise RefusedError(
             f"{text}: a day (2026-01-05) or an instant with its offset (2026-01-05T14:00:00-05:00) is wanted"
         ) from None
+
+
+@contextmanager
+def reading(what: str, size: Callable[[], int]) -> Iterator[Callable[[int], None]]:
+    """Show, to people, how far a long reading of about ``size`` records is; the block says how many more were read."""
+    if not err.is_terminal:
+        yield lambda _: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task(what, total=size())
+        yield lambda more: bar.advance(task, more)

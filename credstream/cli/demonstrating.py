@@ -20,7 +20,7 @@ from rich.table import Table
 from credstream import exporting
 from credstream import installation as installations
 from credstream.audit.expected import Expectation, Graded, Holding, oulad_holdings
-from credstream.cli.asking import explained_tree
+from credstream.cli.answers import trees
 from credstream.cli.console import Data, Exit, is_terminal, out
 from credstream.cli.running import create_for, running, show_addresses, until_stopped
 from credstream.client.completions import CompletionsClient
@@ -41,7 +41,7 @@ from credstream.rules.loader import Draft
 from credstream.rules.loader import load as load_catalogue
 from credstream.rules.publishing import publish
 from credstream.staff.desk import Desk
-from credstream.why import explain
+from credstream.why import ask
 from schemas.catalogue import Catalogue
 from schemas.errors import RefusedError, UnavailableError
 from schemas.events import StatusAction, StatusReason, StatusRequested
@@ -308,9 +308,9 @@ def _explain_one(place: Installation, programme: str) -> None:
     if near is None:
         return
     learner, achievement = near
-    last = list(explain(place, programme, learner, achievement))[-1]
     out.print(f"credstream why {learner} {achievement} --data {place.folder}")
-    out.print(explained_tree(last))
+    for tree in trees(ask(place, programme, learner, achievement, time.time_ns() // 1_000), "en"):
+        out.print(tree)
 
 
 def _show(checks: Sequence[Check], took_s: float) -> None:

@@ -15,7 +15,7 @@ from rich.tree import Tree
 
 from credstream import documents
 from credstream.cli.console import DEFAULT_FOLDER, Data, Exit, Json, err, installation, out, write_json
-from credstream.rules.explaining import differences, explained_rule
+from credstream.rules.explaining import differences, explained_rule, names_of
 from credstream.rules.grammar import json_schema
 from credstream.rules.loader import Draft, load
 from credstream.rules.testing import Tested, run_examples, said
@@ -56,7 +56,7 @@ def try_examples(
     """
     draft = load(folder)
     found = run_examples(draft)
-    names = _names(draft, "en")
+    names = names_of(draft, "en")
     for tested in found:
         if every or not tested.passed:
             out.print(_tested_tree(tested, names))
@@ -72,7 +72,7 @@ def examples_hold(draft: Draft) -> bool:
     """Run a draft's examples; show those that are decided otherwise than their authors expect."""
     failed = [tested for tested in run_examples(draft) if not tested.passed]
     for tested in failed:
-        err.print(_tested_tree(tested, _names(draft, "en")))
+        err.print(_tested_tree(tested, names_of(draft, "en")))
     if failed:
         err.print(f"not published: {len(failed)} of {len(draft.examples)} examples are decided otherwise")
     return not failed
@@ -136,7 +136,7 @@ def explain(
     Example: credstream rules explain safe-patient-transfer --folder catalogues/ontario-pilots --language fr
     """
     catalogue = _catalogue(folder, data)
-    names = _names(catalogue, language)
+    names = names_of(catalogue, language)
     chosen = [a for a in catalogue.achievements if achievement in {None, a.id}]
     if not chosen:
         raise RefusedError(f"{catalogue.programme} has no achievement {achievement}")
@@ -189,8 +189,3 @@ def _catalogue(folder: Path | None, data: Path) -> Draft | Catalogue:
     if len(published) > 1:
         raise RefusedError(f"several programmes are published here ({', '.join(sorted(published))}); name a folder")
     return next(iter(published.values()))
-
-
-def _names(catalogue: Draft | Catalogue, language: Language) -> dict[str, str]:
-    names = {a.id: a.name for a in catalogue.assessments} | {a.id: a.name for a in catalogue.achievements}
-    return names | {a.id: t.name for a in catalogue.achievements for t in a.translations if t.language == language}

@@ -92,6 +92,12 @@ def _criterion(criterion: Criterion, names: Mapping[str, str], language: Languag
     return (Line(line.depth + 1, None, line.text) for line in asked(node, language, names))
 
 
+def names_of(catalogue: Draft | Catalogue, language: Language = "en") -> dict[str, str]:
+    """Return what people call the assessments and achievements of a catalogue, by their ids."""
+    names = {a.id: a.name for a in catalogue.assessments} | {a.id: a.name for a in catalogue.achievements}
+    return names | {a.id: t.name for a in catalogue.achievements for t in a.translations if t.language == language}
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """How one part of a catalogue differs: its kind and id, and lines that begin with "- " or "+ "."""

@@ -11,12 +11,11 @@ from msgspec import Struct
 
 from schemas.events import Micros
 from schemas.rules import Dimension
-from services.competency.wording import WORDS, Condition, Language, moment, percent, phrases
+from services.competency.wording import WORDS, Condition, Language, local_day, percent, phrases
 
 MAX_BYTES: Final = 4_096
 """The longest explanation that a decision carries. Of a larger tree inner branches go first, then what is met."""
 MAX_NAMES: Final = 12
-_ENOUGH_PARTS: Final = 10  # of a date: the day
 
 Kind: TypeAlias = Literal[
     "result", "count", "weighted", "holds", "all", "any", "at_least", "none", "expression", "recognised"
@@ -77,20 +76,23 @@ class Line:
     text: str
 
 
-def lines(explained: str, language: Language = "en", names: Mapping[str, str] | None = None) -> list[Line]:
+def lines(
+    explained: str, language: Language = "en", names: Mapping[str, str] | None = None, zone: str = "UTC"
+) -> list[Line]:
     """Return an explanation as lines to show, each a branch of the tree, outermost first.
 
-    ``names`` are those of assessments and achievements by their ids; what is not among them is shown by its id.
+    ``names`` are those of assessments and achievements by their ids; what is not among them is shown by its id. ``zone`` is the
+    time zone in which days are told.
 
     Raises:
         ValueError: It is no explanation.
     """
-    return list(_Speaker(language, names or {}).lines(_DECODER.decode(explained), 0, judged=True))
+    return list(_Speaker(language, names or {}, zone).lines(_DECODER.decode(explained), 0, judged=True))
 
 
 def asked(node: Node, language: Language = "en", names: Mapping[str, str] | None = None) -> list[Line]:
     """Return what a criterion asks, as lines to show, whatever there was."""
-    return list(_Speaker(language, names or {}).lines(node, 0, judged=False))
+    return list(_Speaker(language, names or {}, "UTC").lines(node, 0, judged=False))
 
 
 def render(explained: str, language: Language = "en", names: Mapping[str, str] | None = None) -> list[str]:
@@ -106,8 +108,8 @@ def render(explained: str, language: Language = "en", names: Mapping[str, str] |
 class _Speaker:
     """Says a tree in a language, with the names that people know."""
 
-    def __init__(self, language: Language, names: Mapping[str, str]) -> None:
-        self._language, self._known, self._words = language, names, WORDS[language]
+    def __init__(self, language: Language, names: Mapping[str, str], zone: str) -> None:
+        self._language, self._known, self._words, self._zone = language, names, WORDS[language], zone
 
     def lines(self, node: Node, depth: int, *, judged: bool) -> Iterator[Line]:
         said = self._asked(node, counted=judged) + (self._found(node) if judged else "")
@@ -180,11 +182,11 @@ class _Speaker:
             return different
         if node.until is None:
             return words["needed"].format(missing) + different
-        return words["needed_by"].format(missing, moment(node.until)[:_ENOUGH_PARTS]) + different
+        return words["needed_by"].format(missing, local_day(node.until, self._zone)) + different
 
     def _conditions(self, node: Node) -> str:
         asks = [ask for ask in node.asks if ask[0] != "expression"]
-        said = phrases(asks, self._language)
+        said = phrases(asks, self._language, self._zone)
         said += [f"{needs} {self._words[of]}" for of, needs, _ in node.distinct]
         text = ", ".join(said)
         return f" ({text})" if said else ""

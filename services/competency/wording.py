@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
 from schemas.events import POINT, Micros
 from schemas.rules import WHOLE, Bar, Count, Criterion, Holds, Selection, Span, Weighted
+from services.competency.calendars import day_of, zone
 
 Language: TypeAlias = Literal["en", "fr"]
 Condition: TypeAlias = tuple[str, str]
@@ -166,6 +167,7 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
     },
 }
 _SPANS: Final = {"gap", "recent", "within"}
+_WHOLE_DAYS: Final = {"not_before": "00:00:00", "by": "23:59:59"}  # the time of a day that is told as the day alone
 _NAMED: Final = {"passed", "critical", "period", "missing", "take"}
 
 
@@ -253,8 +255,13 @@ def percent(millionths: int) -> str:
     return f"{whole}.{rest:04d}".rstrip("0").rstrip(".") + " %"
 
 
-def phrases(asks: Sequence[Condition], language: Language) -> list[str]:
-    """Return each condition in words."""
+def local_day(instant: Micros, zone_name: str) -> str:
+    """Return the day (ISO 8601) of an instant in a time zone."""
+    return date.fromordinal(day_of(instant, zone_name)).isoformat()
+
+
+def phrases(asks: Sequence[Condition], language: Language, zone_name: str = "UTC") -> list[str]:
+    """Return each condition in words, with instants in a time zone."""
     words = WORDS[language]
     out = []
     for name, value in asks:
@@ -262,9 +269,17 @@ def phrases(asks: Sequence[Condition], language: Language) -> list[str]:
             out.append(words[f"{name}.{value}"])
         elif name in _SPANS:
             out.append(words[name].format(_span_in_words(value, words)))
+        elif name in _WHOLE_DAYS and zone_name != "UTC":
+            out.append(words[name].format(_local_moment(name, value, zone_name)))
         else:
             out.append(words[name].format(f" {words['or']} ".join(value.split("|"))))
     return out
+
+
+def _local_moment(name: str, iso: str, zone_name: str) -> str:
+    moment = datetime.fromisoformat(iso)
+    local = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(zone(zone_name))
+    return f"{local:%Y-%m-%d}" if f"{local:%H:%M:%S}" == _WHOLE_DAYS[name] else f"{local:%Y-%m-%d %H:%M %Z}"
 
 
 def span_in_words(span: Span, language: Language) -> str:

@@ -14,7 +14,7 @@ import pytest
 from support.competency import BASE_URL, PROGRAMME, CompetencyLane, catalogue
 from support.shared import shared
 
-from credstream.audit.expected import oulad_holdings
+from credstream.audit.expected import Graded, oulad_holdings
 from credstream.demo.oulad import PROVIDER, Oulad
 from schemas.codec import encode
 from schemas.events import POINT, AssessmentCompleted, CompletionBody, ResultKind
@@ -54,7 +54,7 @@ def completed(sent: Mapping[str, Any]) -> AssessmentCompleted:
     )
 
 
-def holdings(dataset: Oulad, sent: Iterable[Mapping[str, Any]]) -> set[tuple[str, str]]:
+def holdings(dataset: Oulad, sent: Iterable[Mapping[str, Any]]) -> set[Graded]:
     """What each learner holds after these results; each record was decided once."""
     lane = CompetencyLane()
     lane.adopt(msgspec.structs.replace(dataset.catalogue().build(base_url=BASE_URL, keys=KEYS), programme=PROGRAMME))
@@ -73,7 +73,7 @@ def holdings(dataset: Oulad, sent: Iterable[Mapping[str, Any]]) -> set[tuple[str
         state.update({name: value for name, value in step.changes.items() if value is not None})
         outputs.update(output.topic.name for output in step.outputs)
     held = {
-        (learner, name)
+        (learner, name, award.level)
         for key, learner in learners.items()
         for name, award in decoded(state.get(key)).awards.items()
         if award.counts
@@ -83,10 +83,10 @@ def holdings(dataset: Oulad, sent: Iterable[Mapping[str, Any]]) -> set[tuple[str
     return held
 
 
-def by_learner(found: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
-    out: dict[str, set[str]] = {}
-    for learner, name in found:
-        out.setdefault(learner, set()).add(name)
+def by_learner(found: Iterable[Graded]) -> dict[str, set[tuple[str, str | None]]]:
+    out: dict[str, set[tuple[str, str | None]]] = {}
+    for learner, name, level in found:
+        out.setdefault(learner, set()).add((name, level))
     return out
 
 

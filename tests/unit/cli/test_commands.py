@@ -48,6 +48,7 @@ def credstream(*args: str) -> subprocess.CompletedProcess[str]:
         "rules explain",
         "rules show",
         "rules diff",
+        "rules simulate",
         "rules schema",
         "rules check",
         "run",
