@@ -67,6 +67,22 @@ class Documents(Controller):
         document = catalogue_documents(catalogue)[achievement_url(catalogue.base_url, programme, achievement)]
         return Response(document, media_type="application/ld+json", headers=_HOUR)
 
+    @get(
+        [
+            "/achievements/{programme:str}/{achievement:str}/{language:str}",
+            "/programmes/{programme:str}/providers/{name:str}",
+        ],
+        sync_to_thread=True,
+        summary="An achievement in another language, or who assesses",
+    )
+    def other(self, programme: str, request: Request[Any, Any, Any], records: Records) -> Response[bytes]:
+        """Return a document that credentials name: an achievement's twin, or a provider's profile."""
+        catalogue = _catalogue(records, programme)
+        document = catalogue_documents(catalogue).get(f"{catalogue.base_url}{request.url.path}")
+        if document is None:
+            raise ProblemError(HTTPStatus.NOT_FOUND, f"{programme} has no such document")
+        return Response(document, media_type="application/ld+json", headers=_HOUR)
+
     @get("/status/{programme:str}/{epoch:str}/{lane:int}/{number:int}", sync_to_thread=True, summary="A status list")
     def status_list(
         self,
