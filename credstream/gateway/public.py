@@ -6,6 +6,7 @@ import hmac
 import json
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -14,15 +15,20 @@ from litestar import Controller, Request, Response, get, post
 from litestar.response import Template
 
 from credstream.documents import catalogue_documents
+from credstream.forms import credential_form
 from credstream.gateway.keys import KeyRing
 from credstream.gateway.problems import ProblemError
 from credstream.gateway.providers import sender_of
 from credstream.gateway.records import Records
 from schemas.catalogue import Catalogue
 from schemas.codec import PublishedSchema, latest_schema, published_schemas
+from schemas.errors import UnavailableError
 from schemas.ids import achievement_url, derive, issuer_document_url, status_list_url
 from schemas.topology import TOPICS
+from services.forms.badge_image import badge_svg, emblem_svg, png
+from services.forms.words import LANGUAGES
 from services.issuing.documents import CREDENTIALS_V2, OPEN_BADGES_V3, profile
+from streams.form_store import FORMS
 from streams.settings import SHARE_SECRET, Installation
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -73,15 +79,16 @@ class Documents(Controller):
             "/programmes/{programme:str}/providers/{name:str}",
         ],
         sync_to_thread=True,
-        summary="An achievement in another language, or who assesses",
+        summary="An achievement in another language, a provider's profile, a JWT key",
     )
     def other(self, programme: str, request: Request[Any, Any, Any], records: Records) -> Response[bytes]:
-        """Return a document that credentials name: an achievement's twin, or a provider's profile."""
+        """Return a document that credentials name."""
         catalogue = _catalogue(records, programme)
         document = catalogue_documents(catalogue).get(f"{catalogue.base_url}{request.url.path}")
         if document is None:
             raise ProblemError(HTTPStatus.NOT_FOUND, f"{programme} has no such document")
-        return Response(document, media_type="application/ld+json", headers=_HOUR)
+        kind = "application/jwk+json" if "/keys/" in request.url.path else "application/ld+json"
+        return Response(document, media_type=kind, headers=_HOUR)
 
     @get("/status/{programme:str}/{epoch:str}/{lane:int}/{number:int}", sync_to_thread=True, summary="A status list")
     def status_list(
@@ -109,22 +116,29 @@ class Credentials(Controller):
 
     tags = ("credentials",)
 
-    @get("/credentials/{credential_id:str}", sync_to_thread=True, summary="A credential")
+    @get("/credentials/{name:str}", sync_to_thread=True, summary="A credential, or another form of it")
     def credential(
         self,
-        credential_id: str,
+        name: str,
         request: Request[Any, Any, Any],
         records: Records,
         installation: Installation,
         share: str | None = None,
+        language: str = "en",
     ) -> Response[Any] | Template:
-        """Return the credential's bytes as they were issued, or a page; without a share token the status alone."""
+        """Return the credential's bytes as they were issued, or a page; without a share token the status alone.
+
+        With a share token, `.jwt`, `.png`, `.svg`, `.pdf` after the id give its other forms, in `language` en or fr.
+        """
+        credential_id, dot, form = name.partition(".")
         row = records.credential(credential_id) if _UUID.fullmatch(credential_id) else None
-        if row is None:
+        if row is None or (dot and form not in FORMS):
             raise ProblemError(HTTPStatus.NOT_FOUND, "no such credential")
         shared = share is not None and hmac.compare_digest(
             share.encode(), share_token(installation, credential_id).encode()
         )
+        if dot:
+            return _other_form(installation, credential_id, form, language, shared=shared)
         status = row.status or "valid"
         if _wants_page(request):
             document = json.loads(row.document) if shared else None
@@ -155,6 +169,31 @@ class Credentials(Controller):
             raise ProblemError(HTTPStatus.NOT_FOUND, "no such credential")
         token = share_token(installation, credential_id)
         return {"url": f"{installation.base_url}/credentials/{credential_id}?share={token}"}
+
+
+class Badges(Controller):
+    """The images of achievements and programmes, as drawn from their catalogues; no credential is baked into them."""
+
+    tags = ("documents",)
+
+    @get(
+        ["/badges/{programme:str}", "/badges/{programme:str}/{achievement:str}"],
+        sync_to_thread=True,
+        summary="An image",
+    )
+    def badge(
+        self, programme: str, records: Records, achievement: str | None = None, language: str = "en"
+    ) -> Response[bytes]:
+        """Return a badge (`.png` or `.svg`), in `language` en or fr, or a programme's emblem."""
+        name, _, ending = (achievement or programme).rpartition(".")
+        catalogue = _catalogue(records, programme if achievement else name)
+        found = catalogue.achievement(name) if achievement else None
+        if ending not in {"png", "svg"} or (achievement and found is None):
+            raise ProblemError(HTTPStatus.NOT_FOUND, f"{catalogue.programme} has no such image")
+        drawn = badge_svg(catalogue, found, language) if found is not None else emblem_svg(catalogue)
+        if ending == "svg":
+            return Response(drawn.encode(), media_type="image/svg+xml", headers=_HOUR)
+        return Response(_png(drawn), media_type="image/png", headers=_HOUR)
 
 
 class Schemas(Controller):
@@ -202,6 +241,32 @@ class Schemas(Controller):
 
 def _registry_error(code: int, message: str) -> Response[Any]:
     return Response({"error_code": code, "message": message}, status_code=HTTPStatus.NOT_FOUND)
+
+
+def _other_form(
+    installation: Installation, credential_id: str, form: str, language: str, *, shared: bool
+) -> Response[bytes]:
+    if not shared:
+        raise ProblemError(HTTPStatus.FORBIDDEN, "its holder decides who sees it: ask them for a share link")
+    if language not in LANGUAGES:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, f"languages are {', '.join(LANGUAGES)}")
+    try:
+        found = credential_form(installation, credential_id, form, language)
+    except UnavailableError as error:
+        raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from None
+    if found is None:
+        raise ProblemError(HTTPStatus.NOT_FOUND, "no such credential")
+    headers = {
+        "Cache-Control": "private, no-store",
+        "ETag": f'"{found.digest}"',
+        "Content-Disposition": f'inline; filename="{credential_id}.{form}"',
+    }
+    return Response(found.body, media_type=found.media_type, headers=headers)
+
+
+@lru_cache(maxsize=256)
+def _png(drawn: str) -> bytes:
+    return png(drawn)
 
 
 def share_token(installation: Installation, credential_id: str) -> str:
