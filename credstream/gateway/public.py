@@ -73,22 +73,21 @@ class Documents(Controller):
         document = catalogue_documents(catalogue)[achievement_url(catalogue.base_url, programme, achievement)]
         return Response(document, media_type="application/ld+json", headers=_HOUR)
 
-    @get(
-        [
-            "/achievements/{programme:str}/{achievement:str}/{language:str}",
-            "/programmes/{programme:str}/providers/{name:str}",
-        ],
-        sync_to_thread=True,
-        summary="An achievement in another language, a provider's profile, a JWT key",
-    )
-    def other(self, programme: str, request: Request[Any, Any, Any], records: Records) -> Response[bytes]:
-        """Return a document that credentials name."""
-        catalogue = _catalogue(records, programme)
-        document = catalogue_documents(catalogue).get(f"{catalogue.base_url}{request.url.path}")
-        if document is None:
-            raise ProblemError(HTTPStatus.NOT_FOUND, f"{programme} has no such document")
-        kind = "application/jwk+json" if "/keys/" in request.url.path else "application/ld+json"
-        return Response(document, media_type=kind, headers=_HOUR)
+    @get("/achievements/{programme:str}/{achievement:str}/{language:str}", sync_to_thread=True, summary="Its twin")
+    def twin(self, programme: str, achievement: str, language: str, records: Records) -> Response[bytes]:
+        """Return an achievement in another language."""
+        return _named(_catalogue(records, programme), f"/achievements/{programme}/{achievement}/{language}")
+
+    @get("/programmes/{programme:str}/providers/{provider:str}", sync_to_thread=True, summary="Who assesses")
+    def provider(self, programme: str, provider: str, records: Records) -> Response[bytes]:
+        """Return a provider's profile."""
+        return _named(_catalogue(records, programme), f"/programmes/{programme}/providers/{provider}")
+
+    @get("/programmes/{programme:str}/keys/{key:str}", sync_to_thread=True, summary="A public key for JWTs (JWK)")
+    def key(self, programme: str, key: str, records: Records) -> Response[bytes]:
+        """Return one bare JWK, to which the `kid` of a JWT leads."""
+        path = f"/programmes/{programme}/keys/{key}"
+        return _named(_catalogue(records, programme), path, "application/jwk+json")
 
     @get("/status/{programme:str}/{epoch:str}/{lane:int}/{number:int}", sync_to_thread=True, summary="A status list")
     def status_list(
@@ -176,24 +175,21 @@ class Badges(Controller):
 
     tags = ("documents",)
 
-    @get(
-        ["/badges/{programme:str}", "/badges/{programme:str}/{achievement:str}"],
-        sync_to_thread=True,
-        summary="An image",
-    )
-    def badge(
-        self, programme: str, records: Records, achievement: str | None = None, language: str = "en"
-    ) -> Response[bytes]:
-        """Return a badge (`.png` or `.svg`), in `language` en or fr, or a programme's emblem."""
-        name, _, ending = (achievement or programme).rpartition(".")
-        catalogue = _catalogue(records, programme if achievement else name)
-        found = catalogue.achievement(name) if achievement else None
-        if ending not in {"png", "svg"} or (achievement and found is None):
-            raise ProblemError(HTTPStatus.NOT_FOUND, f"{catalogue.programme} has no such image")
-        drawn = badge_svg(catalogue, found, language) if found is not None else emblem_svg(catalogue)
-        if ending == "svg":
-            return Response(drawn.encode(), media_type="image/svg+xml", headers=_HOUR)
-        return Response(_png(drawn), media_type="image/png", headers=_HOUR)
+    @get("/badges/{name:str}", sync_to_thread=True, summary="A programme's emblem")
+    def emblem(self, name: str, records: Records) -> Response[bytes]:
+        """Return it as `.png` or `.svg`."""
+        programme, _, ending = name.rpartition(".")
+        return _image(emblem_svg(_catalogue(records, programme)), ending)
+
+    @get("/badges/{programme:str}/{name:str}", sync_to_thread=True, summary="An achievement's badge")
+    def badge(self, programme: str, name: str, records: Records, language: str = "en") -> Response[bytes]:
+        """Return it as `.png` or `.svg`, in `language` en or fr."""
+        achievement, _, ending = name.rpartition(".")
+        catalogue = _catalogue(records, programme)
+        found = catalogue.achievement(achievement)
+        if found is None:
+            raise ProblemError(HTTPStatus.NOT_FOUND, f"{programme} has no such achievement")
+        return _image(badge_svg(catalogue, found, language), ending)
 
 
 class Schemas(Controller):
@@ -264,6 +260,14 @@ def _other_form(
     return Response(found.body, media_type=found.media_type, headers=headers)
 
 
+def _image(drawn: str, ending: str) -> Response[bytes]:
+    if ending == "svg":
+        return Response(drawn.encode(), media_type="image/svg+xml", headers=_HOUR)
+    if ending == "png":
+        return Response(_png(drawn), media_type="image/png", headers=_HOUR)
+    raise ProblemError(HTTPStatus.NOT_FOUND, "images are .png and .svg")
+
+
 @lru_cache(maxsize=256)
 def _png(drawn: str) -> bytes:
     return png(drawn)
@@ -279,6 +283,14 @@ def _catalogue(records: Records, programme: str) -> Catalogue:
     if found is None:
         raise ProblemError(HTTPStatus.NOT_FOUND, "no such programme")
     return found
+
+
+def _named(catalogue: Catalogue, path: str, media_type: str = "application/ld+json") -> Response[bytes]:
+    """Return a document that credentials name."""
+    document = catalogue_documents(catalogue).get(f"{catalogue.base_url}{path}")
+    if document is None:
+        raise ProblemError(HTTPStatus.NOT_FOUND, f"{catalogue.programme} has no such document")
+    return Response(document, media_type=media_type, headers=_HOUR)
 
 
 def _wants_page(request: Request[Any, Any, Any]) -> bool:
