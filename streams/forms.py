@@ -10,11 +10,13 @@ import json
 import logging
 import os
 import re
+import signal
 import socket
 import tempfile
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final, get_args
 
 import msgspec
@@ -129,12 +131,18 @@ def main(installation: Installation) -> int:
         listener.bind(str(path))
     finally:
         os.umask(before)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _told_to_stop)  # uvicorn raises it again once it has stopped
     config = uvicorn.Config(asked, log_config=None, access_log=False, lifespan="off")
     about = {"metrics": serve_metrics(installation), "socket": str(path)}
     with announced(installation, f"{NAME}-0", about):
         uvicorn.Server(config).run(sockets=[listener])
     path.unlink(missing_ok=True)
     return Exit.STOPPED
+
+
+def _told_to_stop(_number: int, _frame: FrameType | None) -> None:
+    """Let the process end by itself."""
 
 
 def _socket_path(installation: Installation) -> Path:

@@ -137,7 +137,8 @@ class Workshop:
 
     def _jwt(self, document: Mapping[str, Any], catalogue: Catalogue) -> bytes:
         """Sign with the newest of the published keys that is at hand: a key that verifiers cannot find signs nothing."""
-        held = [key for key in catalogue.jwt_keys if (catalogue.programme, key.id) in self._signers]
+        mine = {name: signer for (programme, name), signer in self._signers.items() if programme == catalogue.programme}
+        held = [key for key in catalogue.jwt_keys if key.id in mine and mine[key.id].public_jwk["n"] == key.n]
         if not held:
             raise UnavailableError(
                 f"{catalogue.programme} publishes no JWT key that is at hand here; "
@@ -145,7 +146,7 @@ class Workshop:
             )
         key = max(held, key=lambda k: (k.active_from, k.id))
         kid = jwk_url(catalogue.base_url, catalogue.programme, key.id)
-        return sign_jwt(document, self._signers[catalogue.programme, key.id], kid)
+        return sign_jwt(document, mine[key.id], kid)
 
     def _issued(self, row: Row[Any]) -> Mapping[str, Any]:
         """Return a credential's document once its own proof says that it was issued here.
