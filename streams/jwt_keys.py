@@ -1,4 +1,4 @@
-"""The RSA keys with which a programme signs JWTs: encrypted PKCS#8 files, and `jwt-keys.json` with their public halves."""
+"""The RSA keys with which a programme signs JWTs: encrypted PKCS#8 files, and `keys.json` with their public halves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from services.signing.rsa import RsaSigner, generate_rsa_pem, load_rsa_signer
 from streams.keystore import PASSPHRASE, write_secret
 from streams.settings import Installation
 
-_INDEX: Final = "jwt-keys.json"
+_INDEX: Final = "keys.json"
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 

@@ -11,23 +11,21 @@ name: Kafka then refuses the predecessor and ends what it left open, at once. So
 
 from __future__ import annotations
 
-import faulthandler
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeAlias
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from schemas.errors import IntegrityError, RefusedError, UnavailableError
 from streams import metrics
 from streams.batch import Batch, decide
 from streams.clients import consumer_settings, producer_settings
-from streams.restore import State, remember, restore
+from streams.restore import State, remember
 from streams.stage import L, Output, Overlay, Record, Stage
+from streams.surroundings import KAFKA, Surroundings
 
 log = logging.getLogger(__name__)
 
@@ -83,16 +81,17 @@ class Lane(Generic[L]):
 class Worker(Generic[L]):
     """Runs a stage for the lanes that the consumer group gives it. One loop; each lane's batch is one transaction."""
 
-    def __init__(self, stage: Stage[L], settings: LaneSettings) -> None:
+    def __init__(self, stage: Stage[L], settings: LaneSettings, world: Surroundings = KAFKA) -> None:
         """Connect to nothing yet."""
+        self._world = world
         self._stage, self._settings, self._name = stage, settings, stage.processor.value
         self._lanes: dict[int, Lane[L]] = {}
         self._put_by: dict[int, Lane[L]] = {}  # revoked, kept in case they come straight back
         self._stopping = False
         self._client = {"bootstrap.servers": settings.bootstrap_servers, "logger": log, **settings.client}
-        self._admin = AdminClient(self._client)
-        self._pool = ThreadPoolExecutor(32)  # a commit is mostly waiting: lanes wait side by side
-        self._consumer = Consumer(consumer_settings(self._client, self._name, settings.session_timeout_s))
+        self._restore = world.restorer(self._client)
+        self._pool = world.pool()
+        self._consumer = world.consumer(consumer_settings(self._client, self._name, settings.session_timeout_s))
 
     def stop(self) -> None:
         """Finish the batch in hand, then leave. Safe to call from a signal handler."""
@@ -114,7 +113,7 @@ class Worker(Generic[L]):
             self._watch()  # leaving can block too
             self._consumer.close()
             self._pool.shutdown()
-            faulthandler.cancel_dump_traceback_later()
+            self._world.call_off()
 
     def _turn(self) -> None:
         first = self._consumer.poll(_TURN_S)  # idle: sleep; busy: let the batch fill for one window
@@ -129,11 +128,10 @@ class Worker(Generic[L]):
         if self._stage.has_idle_work:
             list(self._pool.map(self._idle, list(self._lanes.values())))
         metrics.turned(self._name)
-        faulthandler.cancel_dump_traceback_later()
+        self._world.call_off()
 
-    @staticmethod
-    def _watch() -> None:
-        faulthandler.dump_traceback_later(_PATIENCE_S, exit=True)
+    def _watch(self) -> None:
+        self._world.watch(_PATIENCE_S)
 
     # -- one batch -----------------------------------------------------------------------------------------------------
 
@@ -173,9 +171,9 @@ class Worker(Generic[L]):
                 position = message.offset() + 1
         if not records or lane.own is None:
             return
-        began = time.monotonic()
+        began = self._world.monotonic()
         batch = decide(self._stage, lane.own, lane.state, records)
-        metrics.BATCH_SECONDS.labels(self._name).observe(time.monotonic() - began)
+        metrics.BATCH_SECONDS.labels(self._name).observe(self._world.monotonic() - began)
         if batch.position is not None and not self._commit(lane, batch, batch.position, member):
             return
         metrics.LAG_SECONDS.labels(self._name, lane.number).set(max(0.0, time.time() - records[-1].appended_at / 1e6))
@@ -194,7 +192,7 @@ class Worker(Generic[L]):
             changes |= self._stage.kept(lane.own, batch.lane)
         if changes and IDENTITY_KEY not in lane.state:
             changes[IDENTITY_KEY] = self._settings.identity
-        began = time.monotonic()
+        began = self._world.monotonic()
         try:
             lane.producer.begin_transaction()
             for out in batch.outputs:
@@ -210,11 +208,11 @@ class Worker(Generic[L]):
             log.warning("lane %d: transaction aborted: %s", lane.number, error.args[0])
             metrics.ABORTS.labels(self._name).inc()
             self._retry(lane.producer.abort_transaction)
-            self._consumer.seek(self._partition(lane))
+            self._rewind(lane)
             return False
         remember(lane.state, changes)  # only now is it true
         lane.own, lane.position = batch.lane, position
-        metrics.TRANSACTION_SECONDS.labels(self._name).observe(time.monotonic() - began)
+        metrics.TRANSACTION_SECONDS.labels(self._name).observe(self._world.monotonic() - began)
         self._count(lane, batch)
         return True
 
@@ -251,14 +249,19 @@ class Worker(Generic[L]):
 
     def _wait(self, lane: Lane[L], why: UnavailableError) -> None:
         log.warning("lane %d waits: %s", lane.number, why)
-        lane.waits_until = time.monotonic() + _UNAVAILABLE_PAUSE_S
+        lane.waits_until = self._world.monotonic() + _UNAVAILABLE_PAUSE_S
         self._consumer.pause([self._partition(lane)])
 
     def _resume(self, lane: Lane[L]) -> None:
-        if lane.waits_until is not None and time.monotonic() >= lane.waits_until:
+        if lane.waits_until is not None and self._world.monotonic() >= lane.waits_until:
             lane.waits_until = None
-            self._consumer.seek(self._partition(lane))
+            self._rewind(lane)
             self._consumer.resume([self._partition(lane)])
+
+    def _rewind(self, lane: Lane[L]) -> None:
+        """Read again from where the lane stands, and reach the end anew: the old one would step over what comes again."""
+        lane.end = -1
+        self._consumer.seek(self._partition(lane))
 
     def _commit_end(self, lane: Lane[L]) -> None:
         """Step over the markers at the end of the log, so that a drained lane has no lag in anyone's eyes [12].
@@ -272,9 +275,9 @@ class Worker(Generic[L]):
         if lane.parked or lane.waits_until is not None or lane.position < 0 or behind <= 0:
             return
         metrics.LAG_SECONDS.labels(self._name, lane.number).set(0)
-        if time.monotonic() - lane.end_committed_at < _EOF_COMMIT_S:
+        if self._world.monotonic() - lane.end_committed_at < _EOF_COMMIT_S:
             return
-        lane.end_committed_at = time.monotonic()
+        lane.end_committed_at = self._world.monotonic()
         end = TopicPartition(self._stage.input.name, lane.number, lane.end)
         try:
             self._consumer.commit(offsets=[end], asynchronous=False)
@@ -332,12 +335,12 @@ class Worker(Generic[L]):
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         # [9] Fence first: the predecessor's open transaction ends and it can start no other. Then offsets, end, state.
-        began = time.monotonic()
+        began = self._world.monotonic()
         numbers = sorted(tp.partition for tp in partitions)
         self._watch()
         producers = dict(zip(numbers, self._pool.map(self._fence, numbers), strict=True))
         committed = self._retry(consumer.committed, partitions) if partitions else []
-        faulthandler.cancel_dump_traceback_later()
+        self._world.call_off()
         positions = {tp.partition: tp.offset for tp in committed}
         for p in numbers:
             self._lanes[p] = self._open(p, producers[p], positions[p])
@@ -347,7 +350,7 @@ class Worker(Generic[L]):
             consumer.pause([self._partition(lane) for lane in parked])
         self._count_lanes()
         if numbers:
-            metrics.RESTORE_SECONDS.labels(self._name).observe(time.monotonic() - began)
+            metrics.RESTORE_SECONDS.labels(self._name).observe(self._world.monotonic() - began)
 
     def _open(self, p: int, producer: Producer, position: int) -> Lane[L]:
         """Take a lane over as its state says, or park it when that cannot be trusted.
@@ -361,7 +364,7 @@ class Worker(Generic[L]):
             if kept and not kept.parked and kept.position == position and not self._stage.has_idle_work:
                 lane.state = kept.state  # [10] a change of state commits an offset: same offsets, same state
             else:
-                lane.state = restore(self._admin, self._client, TopicPartition(self._stage.state_topic.name, p))
+                lane.state = self._restore(TopicPartition(self._stage.state_topic.name, p))
             self._check(lane)
             lane.own = self._stage.restored(p, lane.state)
         except IntegrityError as error:
@@ -385,23 +388,28 @@ class Worker(Generic[L]):
     def _fence(self, p: int) -> Producer:
         """[1] Become the only writer of the lane. A producer serves one assignment: it cannot be opened a second time."""
         name = f"{self._name}-{self._settings.epoch}-{p}"
-        producer = Producer(producer_settings(self._client, name, self._settings.transaction_timeout_s))
+        settings = producer_settings(self._client, name, self._settings.transaction_timeout_s)
+        producer: Producer = self._world.producer(settings)
         self._retry(producer.init_transactions)
         return producer
 
     def _retry(self, call: Callable[..., Any], *args: Any) -> Any:
         """Try again while that is safe, but not for ever: a client that stays cut off is cured by a fresh process [15]."""
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = self._world.monotonic() + _PATIENCE_S
         while True:
             try:
                 return call(*args, _BLOCK_S)
             except (
                 KafkaException
             ) as error:  # the producer says what may be repeated, a commit of unknown outcome included
-                if time.monotonic() > deadline or not (error.args[0].retriable() or error.args[0].code() in _WAIT):
+                if self._world.monotonic() > deadline or not (
+                    error.args[0].retriable() or error.args[0].code() in _WAIT
+                ):
                     raise
                 log.warning("%s: %s; again", call.__name__, error.args[0])
-                time.sleep(0.1)  # [16] some retriable errors return at once: unpaced, the worker starves the broker
+                self._world.sleep(
+                    0.1
+                )  # [16] some retriable errors return at once: unpaced, the worker starves the broker
 
 
 def _record(message: Message) -> Record:

@@ -144,7 +144,7 @@ def run(
     data: Data = DEFAULT_FOLDER,
 ) -> int:
     """Run one process of an installation, as containers do. Logs JSON lines to standard error."""
-    names = [GATEWAY, FORMS, *(p.value for p in Processor)]
+    names = [GATEWAY, *(p.value for p in Processor), FORMS]
     if process not in names:
         raise RefusedError(f"no process {json.dumps(process)}; there are {', '.join(names)}")
     place = installation(data)
