@@ -19,10 +19,11 @@ from typing import Any, Final, Generic, TypeAlias
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from schemas.errors import IntegrityError, RefusedError, UnavailableError
+from schemas.errors import IntegrityError, MalformedError, QuarantineReason, RefusedError, UnavailableError
 from streams import metrics
 from streams.batch import Batch, decide
 from streams.clients import consumer_settings, producer_settings
+from streams.crashes import Trial, noted
 from streams.restore import State, remember
 from streams.stage import L, Output, Overlay, Record, Stage
 from streams.surroundings import KAFKA, Surroundings
@@ -57,6 +58,7 @@ class LaneSettings:
     epoch: str
     identity: bytes
     max_records: int = 500
+    max_starts: int = 5  # a record that ended so many processes, one after the other, is set aside unread
     window_s: float = 0.03  # how long a batch may grow once its first record is there
     session_timeout_s: float = 6.0
     transaction_timeout_s: float = 900.0  # [14] the next owner ends what is open, not time
@@ -76,6 +78,8 @@ class Lane(Generic[L]):
     end_committed_at: float = 0.0
     waits_until: float | None = None
     parked: str | None = None
+    died: Trial | None = None  # what the process before this one died of
+    careful_until: int = -1  # up to this offset each record is tried alone
 
 
 class Worker(Generic[L]):
@@ -171,16 +175,59 @@ class Worker(Generic[L]):
                 position = message.offset() + 1
         if not records or lane.own is None:
             return
+        if lane.position >= lane.careful_until >= 0:
+            self._decide(lane, records, member)
+            return
+        for some in [[record] for record in records] if lane.died else [records]:  # [22]
+            if not self._try(lane, some, member):
+                return
+
+    def _try(self, lane: Lane[L], records: Sequence[Record], member: Any) -> bool:
+        """Decide records after a note that they are being tried; one that ended too many processes is set aside unread."""
+        offset = records[0].offset
+        trial = Trial(offset, 1) if lane.died is None else lane.died.again(offset)
+        if not self._note_trial(lane, trial):
+            return False
+        if lane.careful_until < 0:
+            lane.careful_until = offset + (self._settings.max_records if lane.died else 0)
+        if trial.starts <= self._settings.max_starts or lane.own is None:
+            return self._decide(lane, records, member)
+        why = f"it ended {self._settings.max_starts} processes, one after the other"
+        log.error("lane %d of %s: %s at %d", lane.number, self._name, why, offset)
+        batch = Batch(lane.own)
+        error = MalformedError(QuarantineReason.CRASH_LOOP, why)
+        batch.set_aside(self._stage, records[0], error, Overlay(lane.state))
+        return self._commit(lane, batch, offset + 1, member)
+
+    def _note_trial(self, lane: Lane[L], trial: Trial) -> bool:
+        """Note a trial beside the lane's offset; False when the group has expelled this worker."""
+        position = max(lane.position, 0)
+        noted = TopicPartition(self._stage.input.name, lane.number, position, trial.note)
+        try:
+            self._consumer.commit(offsets=[noted], asynchronous=False)
+        except KafkaException as error:
+            if error.args[0].code() not in _REFUSED:
+                raise
+            self._rewind(lane)
+            return False
+        lane.position = position
+        return True
+
+    def _decide(self, lane: Lane[L], records: Sequence[Record], member: Any) -> bool:
+        """Decide records and commit; False when the lane goes on with none of those behind them."""
+        if lane.own is None:
+            return False
         began = self._world.monotonic()
         batch = decide(self._stage, lane.own, lane.state, records)
         metrics.BATCH_SECONDS.labels(self._name).observe(self._world.monotonic() - began)
         if batch.position is not None and not self._commit(lane, batch, batch.position, member):
-            return
+            return False
         metrics.LAG_SECONDS.labels(self._name, lane.number).set(max(0.0, time.time() - records[-1].appended_at / 1e6))
         if isinstance(batch.stopped, UnavailableError):
             self._wait(lane, batch.stopped)
         elif batch.stopped is not None:
             self._park(lane, str(batch.stopped))
+        return batch.stopped is None
 
     def _commit(self, lane: Lane[L], batch: Batch[L], position: int, member: Any) -> bool:
         """Make a batch true in one transaction; False when it was aborted, which changes nothing.
@@ -341,9 +388,10 @@ class Worker(Generic[L]):
         producers = dict(zip(numbers, self._pool.map(self._fence, numbers), strict=True))
         committed = self._retry(consumer.committed, partitions) if partitions else []
         self._world.call_off()
-        positions = {tp.partition: tp.offset for tp in committed}
+        found = {tp.partition: tp for tp in committed}
         for p in numbers:
-            self._lanes[p] = self._open(p, producers[p], positions[p])
+            self._lanes[p] = self._open(p, producers[p], found[p].offset)
+            self._lanes[p].died = noted(found[p].metadata)
         self._put_by.clear()  # what did not come back now is another worker's
         consumer.assign([self._partition(lane) for lane in self._lanes.values()])
         if parked := [lane for lane in self._lanes.values() if lane.parked]:

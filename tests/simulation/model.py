@@ -89,6 +89,7 @@ class Broker:
         self.open: dict[str, Transaction] = {}
         self.groups: dict[str, Group] = {}
         self.committed: dict[tuple[str, str, int], int] = {}
+        self.notes: dict[tuple[str, str, int], str] = {}
         self.now_ms = START_MS
 
     def group(self, name: str) -> Group:
@@ -131,6 +132,7 @@ class Broker:
         if outcome == "committed" and group is not None:
             for (topic, lane), offset in transaction.offsets.items():
                 self.committed[group, topic, lane] = offset
+                self.notes.pop((group, topic, lane), None)
 
     def state(self, topic: str, lane: int) -> State:
         """Return what a compacted partition holds.
@@ -326,11 +328,12 @@ class Consumer:
     def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
         del timeout
         self._process.point("committed")
-        found = self._broker.committed
-        return [
-            TopicPartition(tp.topic, tp.partition, found.get((self._group_name, tp.topic, tp.partition), -1001))
-            for tp in partitions
-        ]
+        found = []
+        for tp in partitions:
+            where = (self._group_name, tp.topic, tp.partition)
+            offset, note = self._broker.committed.get(where, -1001), self._broker.notes.get(where)
+            found.append(TopicPartition(tp.topic, tp.partition, offset, note or ""))
+        return found
 
     def commit(self, offsets: list[TopicPartition], *, asynchronous: bool) -> None:
         assert not asynchronous
@@ -338,6 +341,7 @@ class Consumer:
         self.refuse_expelled(self._member, self._generation, transactional=False)
         for tp in offsets:
             self._broker.committed[self._group_name, tp.topic, tp.partition] = tp.offset
+            self._broker.notes[self._group_name, tp.topic, tp.partition] = tp.metadata or ""
 
     def refuse_expelled(self, member: str, generation: int, *, transactional: bool) -> None:
         """Refuse who is no member of this generation (KIP-447)."""

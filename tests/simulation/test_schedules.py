@@ -15,7 +15,7 @@ import pytest
 from confluent_kafka import KafkaException, TopicPartition
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-from simulation.world import World
+from simulation.world import Poisoned, World
 from support.competency import (
     BASE_URL,
     CATALOGUE_SIGNER,
@@ -28,11 +28,12 @@ from support.competency import (
 
 from schemas import codec
 from schemas.catalogue import Key, pack
+from schemas.codec import decode
 from schemas.errors import IntegrityError, UnavailableError
-from schemas.events import CatalogueAdopted, ResultKind
+from schemas.events import CatalogueAdopted, RecordQuarantined, ResultKind
 from schemas.ids import lane_of, learner_key
 from schemas.rules import Criterion, Holds, Result
-from schemas.topology import CLAIMED, DECIDED, INBOX, ISSUED, STATUS_DECIDED
+from schemas.topology import CLAIMED, DECIDED, INBOX, ISSUED, QUARANTINED, STATUS_DECIDED
 from services.competency.ledger import Naming
 from services.signing.jws import HEADER, sign_detached
 from services.signing.keys import seed_signer
@@ -232,6 +233,38 @@ def test_a_lane_that_waits_steps_over_nothing_though_it_has_seen_the_end() -> No
         world.broker.write(INBOX.name, lane, key, value, headers)
     world.drain()
     world.check(issuing, ISSUED)
+    world.close()
+
+
+class Poisonable(CompetencyStage):
+    """Dies of a record."""
+
+    def __init__(self) -> None:
+        super().__init__(Naming(credential_secret=b"c" * 32, status_secret=b"s" * 32, epoch="e1"), TRUST)
+
+    def step(self, lane: Any, state: Any, record: Any) -> Any:
+        if record.value == b"poison":
+            raise Poisoned
+        return super().step(lane, state, record)
+
+
+def test_a_record_that_ends_every_process_is_set_aside_and_its_lane_goes_on() -> None:
+    world = World((Poisonable,), lanes=LANES, workers=2)
+    half = len(inbox()) // 2
+    for lane, key, value, headers in inbox()[:half]:
+        world.broker.write(INBOX.name, lane, key, value, headers)
+    world.drain()
+    for lane, key, value, headers in [*inbox()[half : half + 2], (0, b"k", b"poison", ()), *inbox()[half + 2 :]]:
+        world.broker.write(INBOX.name, lane, key, value, headers)
+    for _ in range(20):
+        with contextlib.suppress(AssertionError):
+            world.drain(most_turns=2_000)
+            break
+    found = [decode(r.value, RecordQuarantined) for lane in world.records(QUARANTINED).values() for r in lane]
+    [poison] = [q for q in found if q.reason == "crash_loop"]
+    assert (poison.value, poison.partition) == (b"poison", 0)
+    assert 5 <= world.happened["poisoned"] <= 7
+    assert sum(map(len, world.records(DECIDED).values())) + len(found) == len(inbox()) + 1
     world.close()
 
 

@@ -20,6 +20,10 @@ SETTINGS = LaneSettings(bootstrap_servers="model", epoch="e1", identity=b"simula
 MOST_TURNS = 50_000
 
 
+class Poisoned(BaseException):
+    """A record ends the process, as a fault in a decoder written in C would."""
+
+
 @dataclass(slots=True)
 class Running:
     """A worker's process and where it stands."""
@@ -65,6 +69,9 @@ class World:
             self.happened["killed"] += 1
         except KafkaException:
             self.happened["left"] += 1
+        except Poisoned:
+            process.dead = True
+            self.happened["poisoned"] += 1
 
     def go(self, at: int) -> None:
         """Let a worker make its next call."""
@@ -99,13 +106,13 @@ class World:
             running.process.trouble.append(when)
             self.happened[f"trouble {when}"] += 1
 
-    def drain(self) -> None:
+    def drain(self, most_turns: int | None = None) -> None:
         """Start what is missing, expel the dead, and go on until nothing is left to read."""
         alive = {running.process.name for _, running in self.places if running is not None}
         for group in self.broker.groups.values():
             for member in set(group.members) - alive:
                 group.leave(member)
-        for turn in range(MOST_TURNS):
+        for turn in range(most_turns or MOST_TURNS):
             at = turn % len(self.places)
             self.start(at)
             self.go(at)
