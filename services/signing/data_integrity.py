@@ -43,8 +43,7 @@ def sign(shape: Shape, values: Sequence[str], signer: Signer, *, verification_me
     """
     in_json, in_nquads = shape.escaped(values)
     proof_hash, tail = _proof_options(verification_method, created)
-    document_hash = hashlib.sha256(shape.canonical(values, in_nquads)).digest()
-    value = base58(signer.sign(proof_hash + document_hash))
+    value = base58(signer.sign(proof_hash + shape.digest(values, in_nquads)))
     return b'%b%b%b"}]}' % (shape.json(in_json), tail, value.encode())
 
 

@@ -1,0 +1,100 @@
+"""The order of a shape's quads. Most of it is fixed text; the rest is met again and again, so each order is laid out once.
+
+Canonical N-Quads are sorted, and what may change the order of two quads of a shape is little: the ranks of the blank nodes'
+hashes, and terms that begin alike up to a slot (two tags, two pieces of evidence). Where those fall as they fell before, the
+bytes around the slots are the same as before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import combinations
+from typing import Final, TypeAlias
+
+from services.signing.pieces import Blank, Fill, Piece, merge
+
+Term: TypeAlias = tuple[Piece, ...]
+Line: TypeAlias = tuple[Term, Term, Term]
+"""Subject, predicate and object of a quad in the default graph."""
+END: Final = b" .\n"
+
+
+def pieces_of(line: Line, named: Callable[[Blank], bytes | int]) -> list[Piece]:
+    """Return a quad's pieces, its blank nodes named."""
+    subject, predicate, value = ([named(p) if isinstance(p, Blank) else p for p in term] for term in line)
+    return [*subject, b" ", *predicate, b" ", *value, END]
+
+
+def is_open(a: Iterable[Piece], b: Iterable[Piece]) -> bool:
+    """Say whether slot values decide which of two runs of pieces comes first. Ranks decide between blank nodes."""
+    left, right = list(a)[::-1], list(b)[::-1]
+    while left and right:
+        x, y = left.pop(), right.pop()
+        if isinstance(x, bytes) and isinstance(y, bytes):
+            shared = min(len(x), len(y))
+            if x[:shared] != y[:shared]:
+                return False
+            left += [x[shared:]] if x[shared:] else []
+            right += [y[shared:]] if y[shared:] else []
+        elif x != y:
+            return isinstance(x, int) or isinstance(y, int)
+    return False
+
+
+class Contest:
+    """Terms whose order their values decide."""
+
+    __slots__ = ("_fills",)
+
+    def __init__(self, terms: Iterable[Term]) -> None:
+        """Prepare the terms."""
+        self._fills = [Fill(term) for term in terms]
+
+    def order(self, values: Sequence[bytes]) -> tuple[int, ...] | None:
+        """Return the terms' numbers in the order of their values, or None when two are equal."""
+        filled = [fill(values) for fill in self._fills]
+        return ranks(filled) if len(set(filled)) == len(filled) else None
+
+
+def ranks(texts: Sequence[bytes]) -> tuple[int, ...]:
+    """Return the numbers of the texts in the order of the texts."""
+    return tuple(sorted(range(len(texts)), key=texts.__getitem__))
+
+
+def contests(lines: Sequence[Line]) -> list[Contest]:
+    """Return every group of terms whose order is open: subjects, and the objects of one subject and predicate."""
+    groups: list[list[Term]] = [list(dict.fromkeys((*line[0], b" ") for line in lines))]
+    by_place: dict[tuple[Term, Term], list[Term]] = {}
+    for subject, predicate, value in lines:
+        by_place.setdefault((subject, predicate), []).append((*value, END))
+    groups += by_place.values()
+    found = []
+    for terms in groups:
+        rivals = {term: None for a, b in combinations(terms, 2) if is_open(a, b) for term in (a, b)}
+        if rivals:
+            found.append(Contest(rivals))
+    return found
+
+
+class Layout:
+    """The quads of a shape in one order, with their blank nodes' labels."""
+
+    __slots__ = ("_begin", "_rest", "_start")
+
+    def __init__(self, lines: Iterable[Line], labels: Mapping[str, bytes]) -> None:
+        """Lay the lines out in the order given."""
+        pieces = merge([piece for line in lines for piece in pieces_of(line, lambda blank: labels[blank.label])])
+        fixed = pieces[0] if isinstance(pieces[0], bytes) else b""
+        self._start, self._begin = fixed, hashlib.sha256(fixed)
+        self._rest = Fill(pieces[1:] if fixed else pieces)
+
+    def canonical(self, values: Sequence[bytes]) -> bytes:
+        """Return the canonical N-Quads."""
+        return self._start + self._rest(values)
+
+    def digest(self, values: Sequence[bytes]) -> bytes:
+        """Return their SHA-256; the fixed beginning, often more than half, was hashed when this was laid out."""
+        state = self._begin.copy()
+        state.update(self._rest(values))
+        return state.digest()
