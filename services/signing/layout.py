@@ -15,15 +15,18 @@ from typing import Final, TypeAlias
 from services.signing.pieces import Blank, Fill, Piece, merge
 
 Term: TypeAlias = tuple[Piece, ...]
-Line: TypeAlias = tuple[Term, Term, Term]
-"""Subject, predicate and object of a quad in the default graph."""
-END: Final = b" .\n"
+Line: TypeAlias = tuple[Term, ...]
+"""Subject, predicate, object and, outside the default graph, graph of a quad."""
+_END: Final = b".\n"
 
 
 def pieces_of(line: Line, named: Callable[[Blank], bytes | int]) -> list[Piece]:
     """Return a quad's pieces, its blank nodes named."""
-    subject, predicate, value = ([named(p) if isinstance(p, Blank) else p for p in term] for term in line)
-    return [*subject, b" ", *predicate, b" ", *value, END]
+    return [*(named(p) if isinstance(p, Blank) else p for p in _spaced(line)), _END]
+
+
+def _spaced(terms: Sequence[Term]) -> Term:
+    return tuple(piece for term in terms for piece in (*term, b" "))
 
 
 def is_open(a: Iterable[Piece], b: Iterable[Piece]) -> bool:
@@ -63,15 +66,14 @@ def ranks(texts: Sequence[bytes]) -> tuple[int, ...]:
 
 
 def contests(lines: Sequence[Line]) -> list[Contest]:
-    """Return every group of terms whose order is open: subjects, and the objects of one subject and predicate."""
-    groups: list[list[Term]] = [list(dict.fromkeys((*line[0], b" ") for line in lines))]
-    by_place: dict[tuple[Term, Term], list[Term]] = {}
-    for subject, predicate, value in lines:
-        by_place.setdefault((subject, predicate), []).append((*value, END))
-    groups += by_place.values()
+    """Return every group of terms whose order is open: subjects, and what follows one subject and predicate."""
+    after: dict[Line, list[Term]] = {}
+    for line in lines:
+        after.setdefault(line[:2], []).append((*_spaced(line[2:]), _END))
+    groups = [list(dict.fromkeys(_spaced(line[:1]) for line in lines)), *after.values()]
     found = []
-    for terms in groups:
-        rivals = {term: None for a, b in combinations(terms, 2) if is_open(a, b) for term in (a, b)}
+    for group in groups:
+        rivals = {term: None for a, b in combinations(group, 2) if is_open(a, b) for term in (a, b)}
         if rivals:
             found.append(Contest(rivals))
     return found

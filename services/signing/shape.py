@@ -29,7 +29,7 @@ import msgspec
 from services.signing.contexts import terms
 from services.signing.layout import Layout, Line, contests, is_open, pieces_of, ranks
 from services.signing.pieces import Blank, Fill, Piece, merge
-from services.signing.rdf import RDF_LANG_STRING, XSD_STRING, Triple, canonical, escape, triples
+from services.signing.rdf import RDF_LANG_STRING, XSD_STRING, Triple, canonical, escape, statements
 
 _RDF_JSON: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#JSON"
 _IRI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>\"{}|^`\\\x7f]*")
@@ -82,7 +82,7 @@ class Shape:
         placed = _substituted(document, lambda name: f"{self._nonce}x{names.setdefault(name, len(names))}x")
         self.slots: tuple[str, ...] = tuple(names)
         self._json = Fill(self._split(msgspec.json.encode(placed)[:-1]))
-        self._compile(triples(placed))
+        self._compile(statements(placed))
 
     # -- compiling -----------------------------------------------------------------------------------------------------
 
@@ -90,20 +90,19 @@ class Shape:
         parts = re.split(rb"%bx(\d+)x" % self._nonce.encode(), text)
         return merge([int(part) if i % 2 else part for i, part in enumerate(parts)])
 
-    def _compile(self, statements: Sequence[Triple]) -> None:
+    def _compile(self, stated: Sequence[Triple]) -> None:
         self._iri_slots: set[int] = set()
-        found = (
-            tuple(self._pieces(t[place], place) for place in ("subject", "predicate", "object")) for t in statements
-        )
-        self._lines: list[Line] = list(dict.fromkeys((s, p, o) for s, p, o in found))
+        places = ("subject", "predicate", "object", "graph")
+        lines = (tuple(self._pieces(t[place], place) for place in places if place in t) for t in stated)
+        self._lines: list[Line] = list(dict.fromkeys(lines))
         used = {piece for line in self._lines for term in line for piece in term if isinstance(piece, int)}
         if missing := set(range(len(self.slots))) - used:
             raise ShapeError(f"slots that would go unsigned: {', '.join(self.slots[i] for i in sorted(missing))}")
         blanks = sorted({p.label for line in self._lines for term in line for p in term if isinstance(p, Blank)})
         self._hash_blanks(blanks)
         self._labels = [b"_:c14n%d" % i for i in range(len(blanks))]
-        places = {label: len(self.slots) + i for i, label in enumerate(self._blanks)}
-        self._quads = Fill([p for line in self._lines for p in pieces_of(line, lambda blank: places[blank.label])])
+        numbers = {label: len(self.slots) + i for i, label in enumerate(self._blanks)}
+        self._quads = Fill([p for line in self._lines for p in pieces_of(line, lambda blank: numbers[blank.label])])
         self._contests = contests(self._lines)
         self._layouts: dict[tuple[tuple[int, ...], ...], Layout] = {}
 
@@ -127,7 +126,7 @@ class Shape:
                 raise ShapeError(f"not an absolute IRI: {value}")
             return pieces
         scheme = _SCHEME.match(pieces[0]) if isinstance(pieces[0], bytes) else None
-        if place == "predicate" or scheme is None or scheme[1].decode() in terms():
+        if place in {"predicate", "graph"} or scheme is None or scheme[1].decode() in terms():
             raise ShapeError("an IRI slot needs a fixed scheme that is no term: urn:uuid:…, https://…")
         if any(isinstance(piece, bytes) and piece.translate(None, _IRI_BYTES) for piece in pieces):
             raise ShapeError(f"characters that an IRI must not hold: {value}")
@@ -143,7 +142,7 @@ class Shape:
             around = [
                 pieces_of(line, lambda blank, own=own: b"_:a" if blank == own else b"_:z")  # type: ignore[misc]
                 for line in self._lines
-                if own in line[0] or own in line[2]
+                if any(own in term for term in line)
             ]
             text = _in_order(around, len(self.slots))
             if any(isinstance(piece, int) for line in around for piece in line):
