@@ -82,8 +82,10 @@ class Achievement(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Key(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A public key of the programme. The fragment of its verification method is `id`. What is dated `active_until` or later,
-    it does not sign."""
+    """A public key of the programme. The fragment of its verification method is `id`.
+
+    It signs what is dated before `active_until`.
+    """
 
     id: str
     purpose: Literal["credentials", "status"]

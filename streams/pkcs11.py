@@ -6,6 +6,7 @@ process that forks afterwards has none. So a token that hangs holds up its own k
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -31,10 +32,12 @@ from schemas.errors import RefusedError, UnavailableError
 from services.signing.keys import checked
 from services.signing.multikey import multikey
 
+log = logging.getLogger(__name__)
 PATIENCE_S: Final = 0.5
 """How long whoever wants a signature waits for it. A later answer is kept for when the same is asked again."""
+_LOADING_S: Final = 10.0
 _LATE: Final = 64
-_ANEW_S: Final = 30.0
+_ANEW_S: Final = 10.0
 _CURVE: Final = b"\x13\x0cedwards25519"
 """CKA_EC_PARAMS: a DER PrintableString, which SoftHSM wants; an OID names the curve elsewhere (PKCS#11 3.0 §6.3.10)."""
 _OCTETS: Final = b"\x04\x20"
@@ -46,19 +49,30 @@ class Module:
     """A PKCS#11 library and its open sessions, in one thread's hands."""
 
     def __init__(self, path: str) -> None:
-        """Load the library.
+        """Load the library. One that cannot be initialised now is tried again when it is needed.
 
         Raises:
             RefusedError: There is none at this path.
         """
+        self._path = path
+        self._library: Any = None
         self._work: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
         self._sessions: dict[str, Any] = {}
         self._anew_at = 0.0
         threading.Thread(target=self._run, name=f"pkcs11 {Path(path).name}", daemon=True).start()
         try:
-            self._library = self.submit(lambda: pkcs11.lib(path)).result(PATIENCE_S * 20)
-        except (PKCS11Error, RuntimeError, TimeoutError) as error:
-            raise RefusedError(f"{path}: no PKCS#11 library ({type(error).__name__} {error})") from None
+            self.submit(self._load).result(_LOADING_S)
+        except TimeoutError:
+            log.warning("%s has not loaded within %g s; its keys wait", path, _LOADING_S)
+        except PKCS11Error as error:
+            if type(error) is PKCS11Error:  # of no class of its own: nothing was loaded that could have answered
+                raise RefusedError(f"{path}: no PKCS#11 library ({error})") from None
+            log.warning("%s cannot be initialised (%s); its keys wait", path, type(error).__name__)
+
+    def _load(self) -> Any:
+        if self._library is None:
+            self._library = pkcs11.lib(self._path)
+        return self._library
 
     def submit(self, work: Callable[[], Any]) -> Future[Any]:
         """Do something in the module's thread."""
@@ -90,9 +104,9 @@ class Module:
 
     def _token(self, token: str) -> Any:
         try:
-            return self._library.get_token(token_label=token)
+            return self._load().get_token(token_label=token)
         except PKCS11Error:
-            if time.monotonic() < self._anew_at:
+            if self._library is None or time.monotonic() < self._anew_at:
                 raise
         # A token that was taken out is seen again only after the library starts anew, which ends every token's session.
         self._anew_at = time.monotonic() + _ANEW_S

@@ -60,7 +60,7 @@ def claim(catalogue: Catalogue, number: int = 0, **changes: Any) -> CredentialCl
         completed_at=AT,
         score=71 * POINT + 500_000,
         score_max=100 * POINT,
-        evidence_url="https://evidence.example/r?a=é",
+        evidence_url="https://evidence.example/r?a=b",
     )
     given = CredentialClaimed(
         claim_no=number,

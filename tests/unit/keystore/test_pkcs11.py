@@ -87,7 +87,7 @@ def test_a_token_that_is_taken_out_is_away_until_it_is_back(hsm: Hsm) -> None:
         with pytest.raises(UnavailableError, match="the token pilots"):
             signer.sign(b"data")
     away.rename(hsm.tokens)
-    hsm.module._anew_at = 0.0  # the half minute has passed
+    hsm.module._anew_at = 0.0  # the ten seconds have passed
     assert (soon(signer), soon(other)) == before  # the library starts anew, which ends the other token's session too
 
 
