@@ -15,7 +15,7 @@ import time
 from collections import Counter
 
 from pyld import jsonld
-from support.shapes import Maker
+from support.random_shapes import Maker
 
 from services.signing.contexts import load
 from services.signing.rdf import canonical

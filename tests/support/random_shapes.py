@@ -34,7 +34,7 @@ class Maker:
     def document(self) -> dict[str, Any]:
         """Return a document with slots."""
         self._kinds = {}
-        self._density = self.random.choices([0.15, 0.3, 0.5, 0.95], [8, 8, 2, 1])[0]
+        self._density = self.random.choices([0.08, 0.2, 0.4, 0.95], [20, 10, 4, 1])[0]
         some, many = self._some, self._many
         subject: dict[str, Any] = {
             **some(id=lambda: self.iri("subject", "urn:uuid:")),
