@@ -48,16 +48,20 @@ def is_open(a: Iterable[Piece], b: Iterable[Piece]) -> bool:
 class Contest:
     """Terms whose order their values decide."""
 
-    __slots__ = ("_fills",)
+    __slots__ = ("_open", "_texts")
 
     def __init__(self, terms: Iterable[Term]) -> None:
         """Prepare the terms."""
-        self._fills = [Fill(term) for term in terms]
+        fills = [Fill(term) for term in terms]
+        self._texts = [fill(()) if fill.is_fixed else b"" for fill in fills]
+        self._open = [(i, fill) for i, fill in enumerate(fills) if not fill.is_fixed]
 
     def order(self, values: Sequence[bytes]) -> tuple[int, ...] | None:
         """Return the terms' numbers in the order of their values, or None when two are equal."""
-        filled = [fill(values) for fill in self._fills]
-        return ranks(filled) if len(set(filled)) == len(filled) else None
+        texts = self._texts.copy()
+        for i, fill in self._open:
+            texts[i] = fill(values)
+        return ranks(texts) if len(set(texts)) == len(texts) else None
 
 
 def ranks(texts: Sequence[bytes]) -> tuple[int, ...]:
