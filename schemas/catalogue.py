@@ -6,7 +6,7 @@ Staff write it as YAML (`credstream rules publish`); what is signed, adopted and
 from __future__ import annotations
 
 import zlib
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -61,6 +61,11 @@ class Translation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     criteria: str
 
 
+Transition: TypeAlias = Literal["keep", "grandfather", "reevaluate"]
+"""What a changed rule means for learners in progress: evidence shown before the change is judged by the former version; or all of
+it is, for ever, of those who had begun before; or all evidence of everybody is judged by the new one."""
+
+
 class Achievement(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What may be earned, as Open Badges 3.0 describes it, and its rule."""
 
@@ -74,8 +79,9 @@ class Achievement(Struct, frozen=True, kw_only=True, omit_defaults=True):
     field_of_study: str | None = None
     sector: str | None = None
     alignments: tuple[Alignment, ...] = ()
-    valid_days: int | None = None
+    credits: int | None = None  # thousandths of a credit
     rule: Rule
+    transition: Transition = "keep"
     translations: tuple[Translation, ...] = ()
     rationale: str | None = None
     endorsed_by: str | None = None

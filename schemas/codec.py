@@ -100,6 +100,13 @@ def _body_name(record: type[events.Event]) -> str:
     return "org.credstream." + str(next(t for t in get_args(body.type) if t is not bytes).__name__)
 
 
+def decode_any(
+    value: bytes | None, allowed: Collection[type[msgspec.Struct]], *, max_bytes: int = MAX_RECORD_BYTES
+) -> Any:
+    """Return the event in a record's value, of whichever of these kinds it is; as `decode`."""
+    return decode(value, *allowed, max_bytes=max_bytes)
+
+
 @overload
 def decode(value: bytes | None, a: type[A], /, *, max_bytes: int = ...) -> A: ...
 @overload

@@ -95,6 +95,106 @@ class StatusRequested(Struct, frozen=True, kw_only=True):
     note: bytes | None = None
 
 
+class RecognitionBody(Struct, frozen=True, kw_only=True):
+    """Why prior learning is recognised, as the credential will say it: `narrative` is Markdown."""
+
+    narrative: str
+    evidence_url: str | None = None
+
+
+class AwardRequested(Struct, frozen=True, kw_only=True):
+    """Staff award an achievement for prior learning. Signed by the staff key named in the record's `jws` header."""
+
+    request_id: str
+    programme: str
+    learner_ref: str
+    achievement: str
+    level: str | None = None
+    attained_at: Micros
+    requested_by: str
+    requested_at: Micros
+    sealed_with: str | None = None
+    body: RecognitionBody | bytes
+
+
+class ReviewAnswer(StrEnum):
+    """What a person decides: about a late result the first two, about lost evidence the others."""
+
+    ACCEPT = "accept"
+    REJECT = "reject"
+    KEEP = "keep"
+    SUSPEND = "suspend"
+    REVOKE = "revoke"
+
+
+class ReviewDecided(Struct, frozen=True, kw_only=True):
+    """Staff decide what waits for a person: a late result (`provider`, `result_id`), or an award that lost its evidence.
+
+    Signed by the staff key named in the record's `jws` header. `note` is for the record alone.
+    """
+
+    request_id: str
+    programme: str
+    learner_ref: str
+    answer: ReviewAnswer
+    provider: str | None = None
+    result_id: str | None = None
+    credential_id: str | None = None
+    requested_by: str
+    requested_at: Micros
+    sealed_with: str | None = None
+    note: bytes | None = None
+
+
+class Losses(StrEnum):
+    """What becomes of awards that a re-evaluation does not confirm."""
+
+    KEEP = "keep"
+    POLICY = "policy"  # as the rule says for lost evidence
+
+
+class ReevaluationRequested(Struct, frozen=True, kw_only=True):
+    """Staff have a learner's evidence from `since` on judged by a published version of a rule, as if it had been in force.
+
+    Signed by the staff key named in the record's `jws` header. A version adopted later takes force as it would have.
+    """
+
+    request_id: str
+    programme: str
+    learner_ref: str
+    achievement: str
+    rule_digest: str
+    since: Micros
+    losses: Losses
+    requested_by: str
+    requested_at: Micros
+
+
+class IdentityHash(Struct, frozen=True, kw_only=True):
+    """A salted hash of an identifier, as credentials carry it (OB 3.0 IdentityObject): `sha256$` and 64 hexadecimal digits."""
+
+    identity_type: str
+    salt: str
+    identity_hash: str
+
+
+class ProfileBody(Struct, frozen=True, kw_only=True):
+    """By what a learner's credentials can be recognised as theirs."""
+
+    identities: tuple[IdentityHash, ...] = ()
+
+
+class LearnerProfiled(Struct, frozen=True, kw_only=True):
+    """What the gateway learned of a learner. The latest one counts for credentials issued from then on."""
+
+    event_id: str
+    programme: str
+    learner_ref: str
+    received_at: Micros
+    sealed_with: str | None = None
+    body: ProfileBody | bytes
+
+
 class CatalogueAdopted(Struct, frozen=True, kw_only=True):
     """A catalogue version takes force in this lane. Signed with the programme's offline key (`jws` header).
 
@@ -115,7 +215,7 @@ class Disposition(StrEnum):
     KNOWN = "known"  # the same event or the same content again
     OUTRANKED = "outranked"  # a higher revision of this result stands already
     AWAITING_REVIEW = "awaiting_review"  # too late to count without one; `detail` says by how much
-    APPLIED = "applied"  # a status request that took effect
+    APPLIED = "applied"  # a request of staff that took effect
     ADOPTED = "adopted"  # a catalogue
     REFUSED = "refused"  # a request that cannot be granted; `detail` says why
 
@@ -126,7 +226,11 @@ class Verdict(StrEnum):
     GRANTED = "granted"
     ALREADY_HELD = "already_held"
     NOT_YET = "not_yet"
-    REGRESSED = "regressed"  # held before; the evidence fell away
+    REGRESSED = "regressed"  # held before; the evidence fell away, and the credential is revoked
+    SUSPENDED = "suspended"  # it fell away, or a building block is suspended: suspended until it is there again
+    REINSTATED = "reinstated"  # it is there again
+    KEPT = "kept"  # it fell away; the credential stays, as its rule or a person says
+    REVIEW = "review"  # it fell away; a person decides
     WITHHELD = "withheld"  # the rule holds, but staff revoked the award: it stays revoked
 
 
@@ -150,6 +254,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     attained_at: Micros | None = None
     explanation: str
     evidence: tuple[EvidenceRef, ...] = ()
+    level: str | None = None
+    valid_until: Micros | None = None
 
 
 class DecisionBody(Struct, frozen=True, kw_only=True):
@@ -189,13 +295,18 @@ class ClaimedResult(Struct, frozen=True, kw_only=True):
     score: Micropoints | None = None
     score_max: Micropoints | None = None
     evidence_url: str | None = None
+    passed: bool | None = None
+    level: str | None = None
+    attempt: int | None = None
 
 
 class ClaimBody(Struct, frozen=True, kw_only=True):
-    """What the credential says of the learner."""
+    """What the credential says of the learner. `recognition`: awarded by staff for prior learning, and why."""
 
     subject_id: str
     results: tuple[ClaimedResult, ...]
+    identities: tuple[IdentityHash, ...] = ()
+    recognition: RecognitionBody | None = None
 
 
 class CredentialClaimed(Struct, frozen=True, kw_only=True):
@@ -227,6 +338,7 @@ class CredentialClaimed(Struct, frozen=True, kw_only=True):
     caused_at: Micros  # append time of the inbox record behind it
     sealed_with: str | None = None
     body: ClaimBody | bytes
+    level: str | None = None
 
 
 class CredentialIssued(Struct, frozen=True, kw_only=True):
@@ -256,6 +368,7 @@ class CredentialIssued(Struct, frozen=True, kw_only=True):
     digest: str
     sealed_with: str | None = None
     credential: bytes
+    level: str | None = None
 
 
 class StatusListOpened(Struct, frozen=True, kw_only=True):
@@ -364,6 +477,10 @@ class RecordQuarantined(Struct, frozen=True, kw_only=True):
 Event: TypeAlias = (
     AssessmentCompleted
     | StatusRequested
+    | AwardRequested
+    | ReviewDecided
+    | ReevaluationRequested
+    | LearnerProfiled
     | CatalogueAdopted
     | CompetencyDecided
     | CredentialClaimed

@@ -156,17 +156,39 @@ class Level(Struct, frozen=True, kw_only=True, omit_defaults=True):
     requires: Criterion
 
 
+class Validity(Span, frozen=True, kw_only=True, omit_defaults=True):
+    """How long an award is valid from its attainment, by the calendar of a time zone."""
+
+    zone: str = "UTC"
+
+
+class Renewal(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How an award that ends is earned again: by results shown since it was attained that meet `requires`.
+
+    `requires` of None is the rule's own criterion. The results are shown not longer before the end than `opens`, and the last one
+    not longer after it than `grace`.
+    """
+
+    opens: Span | None = None
+    grace: Span | None = None
+    requires: Criterion | None = None
+
+
 class Rule(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """When an achievement is attained, and what becomes of it when the evidence falls away.
+    """When an achievement is attained, how long an award lasts, and what becomes of it when the evidence falls away.
 
     `first`: from the first instant at which the criterion held. `standing`: it must hold at the end of the evidence. `levels` rise;
-    the award has the last one whose criterion is met.
+    the award has the last one whose criterion is met. What is `repeatable`, or ends and has a `renewal`, may be attained again, by
+    results shown after the attainment before.
     """
 
     attained: Literal["first", "standing"] = "first"
     requires: Criterion
     levels: tuple[Level, ...] = ()
-    on_loss: Literal["revoke", "keep", "ask"] = "revoke"
+    on_loss: Literal["revoke", "suspend", "keep", "ask"] = "revoke"
+    validity: Validity | None = None
+    renewal: Renewal | None = None
+    repeatable: bool = False
 
 
 def inside(criterion: Criterion) -> tuple[Criterion, ...]:
@@ -176,7 +198,8 @@ def inside(criterion: Criterion) -> tuple[Criterion, ...]:
 
 def criteria_of(rule: Rule) -> tuple[Criterion, ...]:
     """Return every criterion that a rule judges by."""
-    return (rule.requires, *(level.requires for level in rule.levels))
+    renewed = () if rule.renewal is None or rule.renewal.requires is None else (rule.renewal.requires,)
+    return (rule.requires, *(level.requires for level in rule.levels), *renewed)
 
 
 def assessments_in(criterion: Criterion) -> Iterator[str]:

@@ -8,12 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, get_args
 
 from schemas import codec
 from schemas.catalogue import Catalogue, unpack
 from schemas.errors import IntegrityError, MalformedError, QuarantineReason
-from schemas.events import AssessmentCompleted, CatalogueAdopted, Disposition, Event, Micros, StatusRequested
+from schemas.events import (
+    AssessmentCompleted,
+    AwardRequested,
+    CatalogueAdopted,
+    Disposition,
+    Event,
+    LearnerProfiled,
+    Micros,
+    ProfileBody,
+)
 from schemas.ids import lane_of, learner_key
 from schemas.topology import (
     CLAIMED,
@@ -30,8 +39,13 @@ from services.competency import ledger as ledgers
 from services.competency import progress as learners
 from services.competency.acceptance import accepted
 from services.competency.adoption import decide_adoption
-from services.competency.decisions import Decision, decide_completion, decide_status
+from services.competency.decisions import Decision, decide_completion
 from services.competency.ledger import Cause, Draft, Ledger, Naming, ProgrammeNumbers
+from services.competency.requests import (
+    Request,
+    decide_request,
+    take_profile,
+)
 from services.competency.rulebook import Adoption, Rulebook, rulebook
 from services.signing.jws import HEADER, signer_of
 from streams.settings import CREDENTIAL_SECRET, STATUS_SECRET, Installation, ProgrammeSettings
@@ -40,6 +54,8 @@ from streams.stage import Output, Record, Step
 LEDGER_KEY: Final = b"\x00lane"
 _CATALOGUE_KEY: Final = "\x00catalogue:"
 _CATALOGUES: Final = 128
+_MAX_IDENTITIES: Final = 8
+_INBOX_KINDS: Final = (AssessmentCompleted, *get_args(Request), LearnerProfiled, CatalogueAdopted)
 _NOTHING_COUNTED: Final = ProgrammeNumbers()
 _NOTHING_NEW: Final[Mapping[bytes, bytes]] = {}
 
@@ -106,14 +122,14 @@ class CompetencyStage:
             MalformedError: It breaks the contract of the inbox; the lane sets it aside.
             IntegrityError: What was kept cannot be read.
         """
-        event = codec.decode(
-            record.value, AssessmentCompleted, StatusRequested, CatalogueAdopted, max_bytes=_max_bytes(record.value)
-        )
+        event = codec.decode_any(record.value, _INBOX_KINDS, max_bytes=_max_bytes(record.value))
         if isinstance(event, AssessmentCompleted):
             return self._completed(lane, state, record, event)
-        if isinstance(event, StatusRequested):
-            return self._requested(lane, state, record, event)
-        return self._adopted(lane, state, record, event)
+        if isinstance(event, LearnerProfiled):
+            return self._profiled(lane, state, record, event)
+        if isinstance(event, CatalogueAdopted):
+            return self._adopted(lane, state, record, event)
+        return self._requested(lane, state, record, event)
 
     def _completed(
         self, lane: Ledger, state: Mapping[bytes, bytes], record: Record, completed: AssessmentCompleted
@@ -133,9 +149,27 @@ class CompetencyStage:
         decision = decide_completion(draft, book, learners.decoded(kept), completed, body)
         return self._learner_step(record, key, kept, decision, adds=True)
 
-    def _requested(
-        self, lane: Ledger, state: Mapping[bytes, bytes], record: Record, request: StatusRequested
+    def _profiled(
+        self, lane: Ledger, state: Mapping[bytes, bytes], record: Record, profiled: LearnerProfiled
     ) -> Step[Ledger]:
+        key = learner_key(profiled.programme, profiled.learner_ref)
+        kept = self._kept(lane, state, record, key)
+        book = self._book(lane, state, profiled.programme)
+        if isinstance(profiled.body, ProfileBody) and len(profiled.body.identities) > _MAX_IDENTITIES:
+            raise MalformedError(QuarantineReason.INVALID_VALUE, f"identities: at most {_MAX_IDENTITIES}")
+        cause = Cause(
+            event_id=profiled.event_id,
+            learner_ref=profiled.learner_ref,
+            offset=record.offset,
+            appended_at=record.appended_at,
+            received_at=profiled.received_at,
+        )
+        draft = Draft(lane, profiled.programme, self._naming, cause)
+        return self._learner_step(
+            record, key, kept, take_profile(draft, book, learners.decoded(kept), profiled), adds=True
+        )
+
+    def _requested(self, lane: Ledger, state: Mapping[bytes, bytes], record: Record, request: Request) -> Step[Ledger]:
         key = learner_key(request.programme, request.learner_ref)
         kept = self._kept(lane, state, record, key)
         book = self._book(lane, state, request.programme)
@@ -149,15 +183,23 @@ class CompetencyStage:
             appended_at=record.appended_at,
         )
         draft = Draft(lane, request.programme, self._naming, cause)
-        return self._learner_step(record, key, kept, decide_status(draft, book, learners.decoded(kept), request))
+        progress = learners.decoded(kept)
+        decision = decide_request(draft, book, progress, request)
+        return self._learner_step(record, key, kept, decision, adds=isinstance(request, AwardRequested))
 
     def _adopted(
         self, lane: Ledger, state: Mapping[bytes, bytes], record: Record, adopted: CatalogueAdopted
     ) -> Step[Ledger]:
         if record.key != adopted.programme.encode():
             raise MalformedError(QuarantineReason.WRONG_LANE, "the key of an adoption is its programme")
-        if self._signer(record, self._pinned(adopted.programme).catalogue_keys) is None:
-            raise MalformedError(QuarantineReason.BAD_SIGNATURE, "not signed by a pinned catalogue key")
+        pinned = self._pinned(adopted.programme)
+        kids = {signer_of(jws, record.value or b"", pinned.catalogue_keys) for jws in record.all(HEADER)}
+        signers = {pinned.catalogue_keys[kid] for kid in kids if kid is not None}
+        if len(signers) < max(1, pinned.catalogue_signatures):
+            raise MalformedError(
+                QuarantineReason.BAD_SIGNATURE,
+                f"signed by {len(signers)} pinned catalogue keys; {pinned.catalogue_signatures} must sign",
+            )
         catalogue = unpack(adopted.catalogue, adopted.digest)
         cause = Cause(
             event_id=f"adoption-{adopted.adoption_no}",

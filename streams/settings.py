@@ -37,6 +37,7 @@ class ProgrammeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """What an installation pins of a programme, so that nothing in the log can change it: who may change its rules and statuses."""
 
     catalogue_keys: Mapping[str, str]  # key id -> public multikey; the private half is kept offline
+    catalogue_signatures: int = 1  # how many of these keys must sign a catalogue; 2: no one person changes the rules
     staff_keys: Mapping[str, str]  # staff member -> public multikey
     signers: Mapping[str, TokenSettings] = msgspec.field(default_factory=dict)  # key id -> where it is, if in no file
 

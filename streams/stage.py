@@ -26,7 +26,11 @@ class Record(Struct, frozen=True, kw_only=True):
 
     def header(self, name: str) -> bytes | None:
         """Return the value of the first header of this name."""
-        return next((value for key, value in self.headers if key == name), None)
+        return next(iter(self.all(name)), None)
+
+    def all(self, name: str) -> list[bytes | None]:
+        """Return the values of every header of this name."""
+        return [value for key, value in self.headers if key == name]
 
 
 class Output(Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from schemas import rules
 from schemas.rules import assessments_in, criteria_of
 
 _MILLION: Final = 1_000_000
+_MOST_TIMES: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +41,16 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An achievement that is held: since when, at which level."""
+    """An achievement that is held: since when, at which level; and each time that it was earned again."""
 
     since: int
     level: str | None = None
+    again: tuple[tuple[int, str | None], ...] = ()
+
+    @property
+    def times(self) -> tuple[tuple[int, str | None], ...]:
+        """Return each time with its level."""
+        return ((self.since, self.level), *self.again)
 
 
 Versions = Sequence[tuple[int, rules.Rule | None]]
@@ -59,8 +66,60 @@ def held(versions: Mapping[str, Versions], shown: Sequence[Shown]) -> dict[str, 
 
 
 def attained(versions: Versions, shown: Sequence[Shown], others: Mapping[str, Held]) -> Held | None:
+    """Walk through time until it is attained, and from there on until it is attained again, and so on."""
+    first = _first(versions, shown, others)
+    if first is None:
+        return None
+    (since, level), rule = first
+    times, end = [(since, level)], _end(rule, since)
+    while len(times) < _MOST_TIMES:
+        found = _once_more(versions, shown, others, times[-1][0], end)
+        if found is None:
+            break
+        (since, level), rule = found
+        start = max(since, end) if rule.renewal is not None and end is not None else since
+        times, end = [*times, (since, level)], _end(rule, start)
+    return Held(*times[0], tuple(times[1:]))
+
+
+def _end(rule: rules.Rule, start: int) -> int | None:
+    return None if rule.validity is None else _after(start, rule.validity, rule.validity.zone)
+
+
+def _once_more(
+    versions: Versions, shown: Sequence[Shown], others: Mapping[str, Held], since: int, end: int | None
+) -> tuple[tuple[int, str | None], rules.Rule] | None:
+    """Walk on from an attainment, with what was shown since."""
+    entered = [(at, what) for at, what in _entered(shown, others) if at > since]
+    for moment in sorted({at for at, _ in entered}):
+        rule = ([rule for start, rule in versions if start <= moment] or [None])[-1]
+        if rule is None or not _looks_at(rule) & {what for at, what in entered if at == moment}:
+            continue
+        criterion, counted = rule.requires, [one for one in shown if one.at > since]
+        if rule.renewal is not None:
+            if end is None or rule.validity is None:
+                continue
+            renewal, zone = rule.renewal, rule.validity.zone
+            if moment <= (end if renewal.grace is None else _after(end, renewal.grace, zone)):
+                criterion = renewal.requires or rule.requires
+                counted = [one for one in counted if not renewal.opens or _after(one.at, renewal.opens, zone) >= end]
+        elif not rule.repeatable:
+            continue
+        if is_met(criterion, counted, others, moment):
+            return (moment, _level(rule, counted, others, moment)), rule
+    return None
+
+
+def _entered(shown: Sequence[Shown], others: Mapping[str, Held]) -> list[tuple[int, str]]:
+    held = [(at, f"held {name}") for name, one in others.items() for at, _ in one.times]
+    return [(one.at, one.assessment) for one in shown] + held
+
+
+def _first(
+    versions: Versions, shown: Sequence[Shown], others: Mapping[str, Held]
+) -> tuple[tuple[int, str | None], rules.Rule] | None:
     """Walk through time, moment by moment, with the version of each moment."""
-    entered = [(one.at, one.assessment) for one in shown] + [(h.since, f"held {name}") for name, h in others.items()]
+    entered = _entered(shown, others)
     since: int | None = None
     last: tuple[rules.Rule, int] | None = None
     for moment in sorted({at for at, _ in entered}):
@@ -69,12 +128,12 @@ def attained(versions: Versions, shown: Sequence[Shown], others: Mapping[str, He
             continue
         met = is_met(rule[0].requires, shown, others, moment)
         if met and rule[0].attained == "first":
-            return Held(moment, _level(rule[0], shown, others, moment))
+            return (moment, _level(rule[0], shown, others, moment)), rule[0]
         since = (moment if since is None else since) if met else None
         last = rule[0], moment
     if last is None or since is None or last[0].attained != "standing":
         return None
-    return Held(since, _level(last[0], shown, others, last[1]))
+    return (since, _level(last[0], shown, others, last[1])), last[0]
 
 
 def _level(rule: rules.Rule, shown: Sequence[Shown], others: Mapping[str, Held], moment: int) -> str | None:
@@ -88,7 +147,7 @@ def _looks_at(rule: rules.Rule) -> set[str]:
     return blocks | {name for criterion in asked for name in assessments_in(criterion)}
 
 
-def is_met(  # noqa: C901, PLR0911  one for each kind
+def is_met(  # noqa: PLR0911  one for each kind
     criterion: rules.Criterion, everything: Sequence[Shown], others: Mapping[str, Held], moment: int
 ) -> bool:
     """Say whether a criterion is met at a moment, by what was shown until then."""
@@ -105,9 +164,12 @@ def is_met(  # noqa: C901, PLR0911  one for each kind
             return _weighted(criterion, _selected(criterion, [p.assessment for p in criterion.parts], shown, moment))
         case rules.Holds():
             other = others.get(criterion.achievement)
-            if other is None or other.since > moment or (criterion.levels and other.level not in criterion.levels):
-                return False
-            return criterion.recent is None or moment <= _after(other.since, criterion.recent, criterion.zone)
+            return any(
+                at <= moment
+                and (not criterion.levels or level in criterion.levels)
+                and (criterion.recent is None or moment <= _after(at, criterion.recent, criterion.zone))
+                for at, level in (() if other is None else other.times)
+            )
         case rules.Expression():
             return _expression(criterion, shown, others, moment)
         case rules.All():
@@ -239,7 +301,8 @@ def _period(instant: int, period: str, zone: str) -> str:
 def _expression(criterion: rules.Expression, shown: Sequence[Shown], others: Mapping[str, Held], moment: int) -> bool:
     """Ask CEL, as of when something last entered that the expression looks at; with maps for results, without types or limits."""
     entered = [one.at for one in shown if one.assessment in criterion.assessments]
-    entered += [h.since for name, h in others.items() if name in criterion.achievements and h.since <= moment]
+    earned = [(name, at) for name, one in others.items() for at, _ in one.times]
+    entered += [at for name, at in earned if name in criterion.achievements and at <= moment]
     if not entered:
         return False
     moment = max(entered)

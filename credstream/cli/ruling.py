@@ -74,8 +74,11 @@ def _tested_tree(tested: Tested, names: Mapping[str, str]) -> Tree:
     example = tested.example
     mark = "[green]✓[/]" if tested.passed else "[red]✗[/]"
     tree = Tree(f"{mark} [bold]{escape(example.achievement)}[/]: {escape(example.name)}  ({example.place})")
-    expected = said(example.attained) + (f", level {example.level}" if example.level else "")
-    got = said(tested.attained) + (f", level {tested.level}" if tested.level else "")
+    expected = said(example.attained, example.again or (), example.valid_until)
+    last = tested.times[-1] if tested.times else None
+    got = said(tested.attained, [t.since for t in tested.times[1:]], last.valid_until if last else None)
+    expected += f", level {example.level}" if example.level else ""
+    got += f", level {tested.level}" if tested.level else ""
     tree.add(escape(f"decided: {got}" if tested.passed else f"expected: {expected}; decided: {got}"))
     for line in render(tested.explanation, names=names):
         tree.add(escape(line))

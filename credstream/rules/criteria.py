@@ -22,8 +22,10 @@ from schemas.rules import (
     Level,
     Nothing,
     PeriodOf,
+    Renewal,
     Result,
     Rule,
+    Validity,
     Weight,
     Weighted,
 )
@@ -57,18 +59,45 @@ class CriteriaReader(Values):
             "expression": self._expression,
         }
 
-    def rule(self, value: Value | None) -> Rule:
-        """Return a rule."""
+    def rule(self, value: Value | None, valid: Value | None = None) -> Rule:
+        """Return a rule, whose awards are ``valid`` for so long."""
         members = self.members(value, grammar.RULE)
         attained = self.choice(members.get("attained"), {"first", "standing"}, "way to attain", "first")
-        on_loss = self.choice(members.get("on_loss"), {"revoke", "keep", "ask"}, "answer to a loss", "revoke")
+        losses = {"revoke", "suspend", "keep", "ask"}
+        on_loss = self.choice(members.get("on_loss"), losses, "answer to a loss", "revoke")
         levels = self.entries(members.get("levels"), "levels and their criteria") if "levels" in members else {}
+        self._check_again(members, attained, valid)
         return Rule(
             attained=cast("Any", attained),
             requires=self.criterion(members["requires"]) if "requires" in members else _HARMLESS,
             levels=tuple(Level(name=name, requires=self.criterion(inner)) for name, inner in levels.items()),
             on_loss=cast("Any", on_loss),
+            validity=None if valid is None else self._validity(valid),
+            renewal=self._renewal(members["renewal"]) if "renewal" in members else None,
+            repeatable="repeatable" in members and self.truth(members["repeatable"]),
         )
+
+    def _validity(self, value: Value) -> Validity:
+        span = self.span(value)
+        return Validity(months=span.months, hours=span.hours, zone=self.zone)
+
+    def _renewal(self, value: Value) -> Renewal:
+        members = self.members(value, grammar.RENEWAL)
+        return Renewal(
+            opens=self.span(members["opens"]) if "opens" in members else None,
+            grace=self.span(members["grace"]) if "grace" in members else None,
+            requires=self.criterion(members["requires"]) if "requires" in members else None,
+        )
+
+    def _check_again(self, members: Mapping[str, Value], attained: str, valid: Value | None) -> None:
+        again = members.keys() & {"renewal", "repeatable"}
+        for name in again:
+            if attained == "standing":
+                self.mistakes.add(members[name].place, f"{name}: what is earned again is attained first, not standing")
+        if len(again) > 1:
+            self.mistakes.add(members["renewal"].place, "of renewal and repeatable one is asked at most")
+        if "renewal" in members and valid is None:
+            self.mistakes.add(members["renewal"].place, "a renewal is of an award that ends: say how long it is valid")
 
     def criterion(self, value: Value) -> Criterion:
         """Return a criterion."""

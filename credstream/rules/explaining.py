@@ -11,11 +11,11 @@ import msgspec
 
 from credstream.rules.loader import Draft
 from schemas.catalogue import Achievement, Catalogue
-from schemas.rules import Criterion, Rule
+from schemas.rules import Criterion, Renewal, Rule
 from services.competency.criteria import judge_of
 from services.competency.reasons import Line, asked
 from services.competency.selection import Evidence
-from services.competency.wording import Language
+from services.competency.wording import Language, span_in_words
 
 _SAID = {
     "en": {
@@ -25,7 +25,13 @@ _SAID = {
         "revoke": "Who loses the evidence loses the credential.",
         "keep": "Who loses the evidence keeps the credential.",
         "ask": "When the evidence is lost, a person decides what becomes of the credential.",
-        "valid": "Valid for {} days.",
+        "suspend": "When the evidence is lost, the credential is suspended until the evidence is there again.",
+        "valid": "Valid for {}.",
+        "renewed": "Renewed by results shown since it was attained",
+        "renewed_from": "Renewed by results shown in the last {} before it ends",
+        "grace": " or up to {} after",
+        "same": "the same as for the first award",
+        "repeatable": "It may be earned again, each time with results shown since the time before.",
     },
     "fr": {
         "first": "Acquise définitivement dès le premier moment où ceci est rempli :",
@@ -34,7 +40,13 @@ _SAID = {
         "revoke": "Qui perd les preuves perd l'attestation.",
         "keep": "Qui perd les preuves garde l'attestation.",
         "ask": "Quand les preuves manquent, une personne décide du sort de l'attestation.",
-        "valid": "Valable {} jours.",
+        "suspend": "Quand les preuves manquent, l'attestation est suspendue jusqu'à leur retour.",
+        "valid": "Valable {}.",
+        "renewed": "Renouvelée par des résultats obtenus depuis l'acquisition",
+        "renewed_from": "Renouvelée par des résultats obtenus dans les {} avant son échéance",
+        "grace": " ou jusqu'à {} après",
+        "same": "les mêmes conditions que la première fois",
+        "repeatable": "Elle peut être acquise à nouveau, chaque fois par des résultats obtenus depuis la fois précédente.",
     },
 }
 _NOTHING = Evidence({}, {})
@@ -47,9 +59,25 @@ def explained_rule(achievement: Achievement, names: Mapping[str, str], language:
     for level in rule.levels:
         said += [Line(0, None, words["level"].format(level.name)), *_criterion(level.requires, names, language)]
     said.append(Line(0, None, words[rule.on_loss]))
-    if achievement.valid_days is not None:
-        said.append(Line(0, None, words["valid"].format(achievement.valid_days)))
+    if rule.validity is not None:
+        said.append(Line(0, None, words["valid"].format(span_in_words(rule.validity, language))))
+    if rule.renewal is not None:
+        said += _renewal(rule.renewal, names, language)
+    if rule.repeatable:
+        said.append(Line(0, None, words["repeatable"]))
     return said
+
+
+def _renewal(renewal: Renewal, names: Mapping[str, str], language: Language) -> Iterator[Line]:
+    words = _SAID[language]
+    opens, grace = (None if s is None else span_in_words(s, language) for s in (renewal.opens, renewal.grace))
+    when = words["renewed_from"].format(opens) if opens else words["renewed"]
+    until = words["grace"].format(grace) if grace else ""
+    yield Line(0, None, when + until + (" :" if language == "fr" else ":"))
+    if renewal.requires is None:
+        yield Line(1, None, words["same"])
+    else:
+        yield from _criterion(renewal.requires, names, language)
 
 
 def _criterion(criterion: Criterion, names: Mapping[str, str], language: Language) -> Iterator[Line]:

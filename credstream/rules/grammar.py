@@ -171,9 +171,23 @@ RULE: Final = Fields(
             "additionalProperties": _CRITERION,
             "description": "Levels of the award, rising: the last whose criterion is met.",
         },
-        "on_loss": _one_of("What becomes of the credential when the evidence falls away.", "revoke", "keep", "ask"),
+        "on_loss": _one_of(
+            "What becomes of the credential when the evidence falls away.", "revoke", "suspend", "keep", "ask"
+        ),
+        "renewal": {"$ref": "#/$defs/renewal", "description": "How an award that ends is earned again."},
+        "repeatable": {"const": True, "description": "It may be earned again and again, each time with new results."},
     },
     frozenset({"requires"}),
+)
+RENEWAL: Final = Fields(
+    {
+        "opens": {**_SPAN, "description": "So long before the end results begin to count; at once, unless given."},
+        "grace": {
+            **_SPAN,
+            "description": "So long after the end a renewal is still possible; not at all, unless given.",
+        },
+        "requires": {**_CRITERION, "description": "What renews it; what the rule requires, unless given."},
+    }
 )
 PROVIDER: Final = Fields(
     {"id": _ID, "name": _text("As people know it."), "url": _text("Its site.")}, frozenset({"id", "name"})
@@ -234,6 +248,12 @@ EXAMPLE: Final = Fields(
         },
         "attained": {"anyOf": [_TRUTH, _DATE], "description": "The expected decision: true, false, or the day."},
         "level": _text("The expected level."),
+        "again": {
+            "type": "array",
+            "items": _DATE,
+            "description": "The days on which it is expected to be attained again.",
+        },
+        "valid_until": {**_DATE, "description": "When the last award is expected to end."},
     },
     frozenset({"name", "attained"}),
 )
@@ -277,7 +297,14 @@ ACHIEVEMENT: Final = Fields(
         "fr": {"$ref": "#/$defs/translation", "description": "The same in French."},
         "rationale": _text("Why the labour market asks for it."),
         "endorsed_by": _text("The partner who endorses it."),
-        "valid_days": {**_WHOLE, "description": "How long a credential is valid; without end unless given."},
+        "valid": {
+            **_SPAN,
+            "description": "How long a credential is valid from the attainment; without end unless given.",
+        },
+        "credits": {**_NUMBER, "description": "Credits for the transcript: 1.5."},
+        "transition": _one_of(
+            "What a changed rule means for who is under way; keep unless given.", "keep", "grandfather", "reevaluate"
+        ),
         "rule": {"$ref": "#/$defs/rule"},
         "examples": _several({"$ref": "#/$defs/example"}, "Evidence and the decision expected: rules test runs them."),
     },
@@ -292,6 +319,7 @@ def json_schema() -> dict[str, Any]:
     criteria += [_criterion(kind, _CRITERIA) for kind in LISTS]
     objects = {
         "rule": RULE,
+        "renewal": RENEWAL,
         "issuer": ISSUER,
         "provider": PROVIDER,
         "assessment": ASSESSMENT,

@@ -8,14 +8,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast, get_args
 
 from msgspec import Struct
 
 from credstream.rules import grammar
 from credstream.rules.criteria import CriteriaReader
 from credstream.rules.yaml_source import Mistakes, Place, Value, read
-from schemas.catalogue import Achievement, Alignment, Assessment, Catalogue, Issuer, Key, Provider, Translation
+from schemas.catalogue import (
+    Achievement,
+    Alignment,
+    Assessment,
+    Catalogue,
+    Issuer,
+    Key,
+    Provider,
+    Transition,
+    Translation,
+)
 from schemas.errors import PipelineError
 from schemas.events import POINT, Micros
 from schemas.rules import achievements_in, criteria_of
@@ -36,7 +46,10 @@ class CatalogueError(PipelineError):
 
 
 class Example(Struct, frozen=True, kw_only=True):
-    """Evidence, and the decision that an achievement's author expects. `attained`: whether, or from which instant."""
+    """Evidence, and the decision that an achievement's author expects. `attained`: whether, or from which instant.
+
+    `again`: the instants at which it is attained again; `valid_until`: the end of the last award.
+    """
 
     place: str
     achievement: str
@@ -45,6 +58,8 @@ class Example(Struct, frozen=True, kw_only=True):
     holds: Mapping[str, Micros]
     attained: bool | Micros
     level: str | None = None
+    again: tuple[Micros, ...] | None = None
+    valid_until: Micros | None = None
 
 
 class Draft(Struct, frozen=True, kw_only=True):
@@ -179,13 +194,22 @@ class _Reader(CriteriaReader):
             **{name: self.text(members.get(name)) for name in texts},
             tags=tuple(self.text(v) for v in self.items(members.get("tags"))),
             alignments=tuple(a for _, a in self.each(members.get("alignments"), self._alignment)),
-            valid_days=self.whole(members["valid_days"]) if "valid_days" in members else None,
-            rule=self.rule(members.get("rule")),
+            credits=self._credits(members["credits"]) if "credits" in members else None,
+            rule=self.rule(members.get("rule"), members.get("valid")),
+            transition=cast(
+                "Any", self.choice(members.get("transition"), set(get_args(Transition)), "transition", "keep")
+            ),
             translations=(Translation(language="fr", **{name: self.text(french.get(name)) for name in texts}),)
             if french
             else (),
             **{name: self.text(members[name]) for name in optional if name in members},
         )
+
+    def _credits(self, value: Value) -> int:
+        thousandths, rest = divmod(self.number(value), POINT // 1_000)
+        if rest:
+            self.mistakes.add(value.place, "credits have at most three decimals")
+        return thousandths
 
     def _alignment(self, value: Value) -> Alignment:
         members = self.members(value, grammar.ALIGNMENT)
@@ -206,6 +230,10 @@ class _Reader(CriteriaReader):
             holds={name: self.instant(v, hour=_NOON) for name, v in holds.items()},
             attained=self.truth(attained) if said else self.instant(attained, hour=_NOON),
             level=self.optional(members.get("level")),
+            again=tuple(self.instant(v, hour=_NOON) for v in self.items(members["again"]))
+            if "again" in members
+            else None,
+            valid_until=self.instant(members["valid_until"], hour=_NOON) if "valid_until" in members else None,
         )
 
     def _shown(self, at: int, value: Value) -> tuple[str, Standing]:

@@ -17,7 +17,7 @@ from services.competency.rulebook import Adoption, Rulebook, rulebook
 
 _MAX_FAULTS_TOLD: Final = 10
 _MAX_DETAIL_CHARS: Final = 2_000
-_MAX_VALID_DAYS: Final = 36_525  # a hundred years; later days cannot all be written as dates
+_MAX_CREDITS: Final = 1_000_000
 _URL_PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -109,8 +109,8 @@ def _faults(catalogue: Catalogue) -> Iterator[str]:
             yield f"{where}: accepted_late_days is at least 0, or none"
     for achievement in catalogue.achievements:
         where, asked = f"achievement {achievement.id!a}", criteria_of(achievement.rule)
-        if achievement.valid_days is not None and not 1 <= achievement.valid_days <= _MAX_VALID_DAYS:
-            yield f"{where}: valid_days is from 1 to {_MAX_VALID_DAYS}"
+        if achievement.credits is not None and not 0 <= achievement.credits <= _MAX_CREDITS:
+            yield f"{where}: credits are from 0 to {_MAX_CREDITS} thousandths"
         if wrong := list(rule_faults(achievement.rule)):
             yield from (f"{where}: {fault}" for fault in wrong)
             continue

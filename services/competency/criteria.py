@@ -238,12 +238,14 @@ class _Holds:
 
     def timeline(self, evidence: Evidence) -> Timeline:
         criterion, holding = self._criterion, evidence.held.get(self._criterion.achievement)
-        if holding is None or (criterion.levels and holding.level not in criterion.levels):
-            return NEVER
+        times = () if holding is None else holding.times
+        enough = [since for since, level in times if not criterion.levels or level in criterion.levels]
         if criterion.recent is None:
-            return (holding.since,)
-        end = later(holding.since, criterion.recent, criterion.zone)
-        return (holding.since, end + 1) if end < FOREVER else (holding.since,)
+            return (enough[0],) if enough else NEVER
+        ends = [later(since, criterion.recent, criterion.zone) + 1 for since in enough]
+        return at_least(
+            1, [(since, end) if end < FOREVER else (since,) for since, end in zip(enough, ends, strict=True)]
+        )
 
     def explain(self, evidence: Evidence, at: Micros, used: dict[str, Standing]) -> Node:
         del used

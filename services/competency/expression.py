@@ -101,7 +101,8 @@ def asked_at(criterion: Expression, evidence: Evidence) -> Iterator[Micros]:
     """Yield the instants at which evidence enters that an expression looks at."""
     for name in criterion.assessments:
         yield from (piece[0] for piece in evidence.results.get(name, NO_PIECES))
-    yield from (evidence.held[name].since for name in criterion.achievements if name in evidence.held)
+    held = (evidence.held[name] for name in criterion.achievements if name in evidence.held)
+    yield from (since for holding in held for since, _ in holding.times)
 
 
 def is_true(criterion: Expression, evidence: Evidence, instant: Micros) -> tuple[bool, str | None]:

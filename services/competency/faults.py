@@ -41,11 +41,25 @@ def rule_faults(rule: Rule) -> Iterator[str]:
     names = [level.name for level in rule.levels]
     if len(names) > _MAX_LEVELS or len(set(names)) < len(names) or not all(names):
         yield f"levels have names, each its own, and are at most {_MAX_LEVELS}"
+    yield from _award_faults(rule)
     for criterion in criteria_of(rule):
         if fault := _too_large(criterion):
             yield fault
         else:
             yield from criterion_faults(criterion)
+
+
+def _award_faults(rule: Rule) -> Iterator[str]:
+    """Yield what is wrong with how long awards last and how they are earned again."""
+    if rule.validity is not None:
+        yield from _span_faults({"validity": rule.validity}, rule.validity.zone)
+    if rule.attained != "first" and (rule.renewal is not None or rule.repeatable):
+        yield "what is renewed or repeatable is attained first"
+    if rule.renewal is None:
+        return
+    if rule.repeatable or rule.validity is None:
+        yield "a renewal is of an award that ends and is not repeatable"
+    yield from _span_faults({"opens": rule.renewal.opens, "grace": rule.renewal.grace}, "UTC")
 
 
 def criterion_faults(criterion: Criterion) -> Iterator[str]:

@@ -16,7 +16,9 @@ from schemas.events import (
     ClaimedResult,
     CredentialClaimed,
     CredentialStatus,
+    IdentityHash,
     Micros,
+    RecognitionBody,
     StatusDecided,
     StatusListOpened,
     StatusReason,
@@ -29,8 +31,9 @@ from schemas.ids import (
     status_place,
     subject_id,
 )
+from services.competency.attainment import Judged
 from services.competency.progress import Award
-from services.competency.rulebook import DAY, Adoption, Offer, Version
+from services.competency.rulebook import Adoption, Offer
 
 FORM: Final = "ob3-rdfc-1"
 """How credentials are signed now: the template's name, pinned by each claim so that a replay makes the same bytes."""
@@ -107,7 +110,7 @@ class Draft:
 
     def __init__(self, ledger: Ledger, programme: str, naming: Naming, cause: Cause) -> None:
         """Begin from ``ledger``; the clock moves on to the arrival of ``cause``, never back."""
-        self._ledger, self._programme, self._naming, self.cause = ledger, programme, naming, cause
+        self._ledger, self.programme, self._naming, self.cause = ledger, programme, naming, cause
         numbers = ledger.programmes.get(programme, ProgrammeNumbers())
         self._before, self._next_claim, self._lists = numbers, numbers.next_claim, numbers.lists
         self.clock = max(ledger.clock, cause.arrived_at)
@@ -120,32 +123,41 @@ class Draft:
         programmes = self._ledger.programmes
         if adoption is not None or self._next_claim != self._before.next_claim or self._lists is not self._before.lists:
             adoptions = self._before.adoptions if adoption is None else (*self._before.adoptions, adoption)
-            programmes = {**programmes, self._programme: ProgrammeNumbers(adoptions, self._next_claim, self._lists)}
+            programmes = {**programmes, self.programme: ProgrammeNumbers(adoptions, self._next_claim, self._lists)}
         return Ledger(self.lane, self.clock, self.decision_no + 1, programmes)
 
     def claim(
         self,
         offer: Offer,
-        version: Version,
+        earned: Judged,
         number: int,
-        attained_at: Micros,
-        level: str | None,
         results: tuple[ClaimedResult, ...],
+        identities: tuple[IdentityHash, ...] = (),
     ) -> Award:
         """Claim an achievement and return its award: numbered, with its credential's id and place in a status list.
 
         Words and key are those in force now; the rule is the version by which it was attained.
         """
-        achievement, naming = offer.achievements[version.achievement], self._naming
-        learner = self.cause.learner_ref
-        credential = credential_uuid(naming.credential_secret, self._programme, learner, achievement.id, number, _FIRST)
+        version, attained_at, naming = earned.version, earned.since or earned.at, self._naming
+        achievement, learner = offer.achievements[version.achievement], self.cause.learner_ref
+        credential = credential_uuid(naming.credential_secret, self.programme, learner, achievement.id, number, _FIRST)
         url, index = self._place(offer, self._next_claim)
-        award = Award(number, _FIRST, credential, self._next_claim, attained_at, level=level)
+        award = Award(
+            number,
+            _FIRST,
+            credential,
+            self._next_claim,
+            attained_at,
+            level=earned.level,
+            valid_until=earned.valid_until,
+        )
+        subject, known = subject_id(naming.credential_secret, credential), earned.recognition
+        why = None if known is None else RecognitionBody(narrative=known.narrative, evidence_url=known.evidence_url)
         self.claims.append(
             CredentialClaimed(
                 claim_no=self._next_claim,
                 lane=self.lane,
-                programme=self._programme,
+                programme=self.programme,
                 learner_ref=learner,
                 achievement=achievement.id,
                 award=number,
@@ -159,11 +171,12 @@ class Draft:
                 status_index=index,
                 claimed_at=self.clock,
                 awarded_at=attained_at,
-                valid_until=None if achievement.valid_days is None else attained_at + achievement.valid_days * DAY,
+                valid_until=earned.valid_until,
                 event_id=self.cause.event_id,
                 decision_no=self.decision_no,
                 caused_at=self.cause.appended_at,
-                body=ClaimBody(subject_id=subject_id(naming.credential_secret, credential), results=results),
+                body=ClaimBody(subject_id=subject, results=results, identities=identities, recognition=why),
+                level=earned.level,
             )
         )
         self._next_claim += 1
@@ -171,17 +184,19 @@ class Draft:
             self.open_list(offer)
         return award
 
-    def revoke(self, offer: Offer, award: Award, reason: StatusReason, *, urgent: bool = False) -> None:
-        """Revoke an award's credential. A revocation is final."""
+    def change(
+        self, offer: Offer, award: Award, status: CredentialStatus, reason: StatusReason, *, urgent: bool = False
+    ) -> None:
+        """Change the status of an award's credential. A revocation is final."""
         url, index = self._place(offer, award.claim_no)
         self.statuses.append(
             StatusDecided(
                 decision_no=self._next_in_list(award.claim_no // LIST_LENGTH),
                 lane=self.lane,
-                programme=self._programme,
+                programme=self.programme,
                 learner_ref=self.cause.learner_ref,
                 credential_id=award.credential_id,
-                status=CredentialStatus.REVOKED,
+                status=status,
                 reason=reason,
                 status_list=url,
                 status_index=index,
@@ -199,29 +214,29 @@ class Draft:
             StatusListOpened(
                 decision_no=self._next_in_list(number),
                 lane=self.lane,
-                programme=self._programme,
+                programme=self.programme,
                 status_list=self._list_url(offer, number),
                 list_number=number,
-                issuer=issuer_did(catalogue.base_url, self._programme),
+                issuer=issuer_did(catalogue.base_url, self.programme),
                 key_id=catalogue.key_in_force("status", self.clock).id,
                 decided_at=self.clock,
             )
         )
 
     def earlier_credentials(self, achievement: str, award: Award) -> Iterator[str]:
-        """Yield the ids of the credentials of all awards before this one: revoked every one, or this one would not be."""
+        """Yield the ids of the credentials of all awards before this one."""
         for number in range(_FIRST, award.number):
             yield credential_uuid(
-                self._naming.credential_secret, self._programme, self.cause.learner_ref, achievement, number, _FIRST
+                self._naming.credential_secret, self.programme, self.cause.learner_ref, achievement, number, _FIRST
             )
 
     def _place(self, offer: Offer, claim_no: int) -> tuple[str, int]:
         naming = self._naming
-        place = status_place(naming.status_secret, self._programme, naming.epoch, self.lane, claim_no)
+        place = status_place(naming.status_secret, self.programme, naming.epoch, self.lane, claim_no)
         return self._list_url(offer, place.list_number), place.index
 
     def _list_url(self, offer: Offer, number: int) -> str:
-        return status_list_url(offer.catalogue.base_url, self._programme, self._naming.epoch, self.lane, number)
+        return status_list_url(offer.catalogue.base_url, self.programme, self._naming.epoch, self.lane, number)
 
     def _next_in_list(self, number: int) -> int:
         decision_no = self._lists[number]

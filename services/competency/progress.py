@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from schemas.errors import IntegrityError, MalformedError, QuarantineReason
 from schemas.events import AssessmentCompleted, CompletionBody, Disposition, Micropoints, Micros, ResultKind
@@ -49,14 +50,21 @@ class AwardState(StrEnum):
     """Whether an award holds. What the rule took the rule may give again, as a new award; what staff took stays taken."""
 
     HELD = "held"
+    SUSPENDED = "suspended"  # its evidence, or a building block, is away
+    KEPT = "kept"  # its evidence fell away; it stays
+    IN_REVIEW = "in_review"  # its evidence fell away; it stays until a person decides
     REVOKED_BY_RULE = "revoked_by_rule"
     REVOKED_BY_STAFF = "revoked_by_staff"
 
 
-class Award(Struct, frozen=True, array_like=True, gc=False):
-    """The latest award of an achievement. Its status list and index follow from `claim_no`.
+REVOKED: Final = frozenset({AwardState.REVOKED_BY_RULE, AwardState.REVOKED_BY_STAFF})
 
-    `attained_at` is the instant by what is known now; the credential keeps the one that it was issued with.
+
+class Award(Struct, frozen=True, array_like=True, gc=False):
+    """An award of an achievement. Its status list and index follow from `claim_no`.
+
+    `attained_at`, `level` and `valid_until` are by what is known now; the credential keeps those that it was issued with.
+    `suspended`: by staff, whatever the evidence.
     """
 
     number: int
@@ -66,19 +74,70 @@ class Award(Struct, frozen=True, array_like=True, gc=False):
     attained_at: Micros
     state: AwardState = AwardState.HELD
     level: str | None = None
+    valid_until: Micros | None = None
+    suspended: bool = False
+
+    @property
+    def stands(self) -> bool:
+        """Say whether it is not revoked."""
+        return self.state not in REVOKED
+
+    @property
+    def counts(self) -> bool:
+        """Say whether it is neither revoked nor suspended."""
+        return self.stands and not self.is_suspended
+
+    @property
+    def is_suspended(self) -> bool:
+        """Say whether it is suspended, by the rule or by staff."""
+        return self.stands and (self.suspended or self.state is AwardState.SUSPENDED)
+
+
+class Recognition(Struct, frozen=True, array_like=True, gc=False):
+    """Prior learning that staff recognised: it attains an achievement whatever the evidence."""
+
+    at: Micros
+    level: str | None
+    narrative: str
+    evidence_url: str | None
+
+
+class Rejudged(Struct, frozen=True, array_like=True, gc=False):
+    """From `since` on a version of a rule judges this learner, as staff asked for."""
+
+    rule_digest: str
+    since: Micros
+
+
+class Identity(Struct, frozen=True, array_like=True, gc=False):
+    """A salted hash of an identifier, for credentials."""
+
+    identity_type: str
+    salt: str
+    identity_hash: str
 
 
 class Progress(Struct, frozen=True, array_like=True):
     """A learner's evidence and awards. An immutable value: changes make a new one.
 
-    `results` and `awaiting` (late, until someone reviews them) are under `result_key`; `events` holds a digest of every event
-    and of its content, one after the other.
+    `results` and `awaiting` (late, until someone reviews them; a rejected one says that it was retracted) are under `result_key`;
+    `events` holds a digest of every event and of its content, one after the other. `awards` has each achievement's latest award,
+    `earlier` those before it that are not revoked by their rule, oldest first.
     """
 
     results: dict[str, Standing]
     awaiting: dict[str, Standing]
     events: bytes
     awards: dict[str, Award]
+    earlier: dict[str, tuple[Award, ...]] = {}
+    recognised: dict[str, Recognition] = {}
+    rejudged: dict[str, Rejudged] = {}
+    identities: tuple[Identity, ...] = ()
+
+    def awards_of(self, achievement: str) -> tuple[Award, ...]:
+        """Return the awards of an achievement that its rule did not revoke, and the latest one in any case; oldest first."""
+        latest = self.awards.get(achievement)
+        return self.earlier.get(achievement, ()) if latest is None else (*self.earlier.get(achievement, ()), latest)
 
 
 NOTHING: Final = Progress({}, {}, b"", {})
@@ -165,22 +224,41 @@ def observe(progress: Progress, completed: AssessmentCompleted, body: Completion
     if kept_apart and waits is not None and (best is None or _rank(best) < _rank(waits)):
         best = waits
     if best is not None and _rank(best) >= _rank(new):
-        unchanged = Progress(progress.results, progress.awaiting, events, progress.awards)
+        unchanged = replace(progress, events=events)
         same = _rank(best) == _rank(new)
         return Observed(
             unchanged, Disposition.KNOWN if same else Disposition.OUTRANKED, (), None if same else _rivalry(best, new)
         )
     if kept_apart:
         awaiting = {**progress.awaiting, key: new}
-        return Observed(Progress(progress.results, awaiting, events, progress.awards), Disposition.AWAITING_REVIEW)
+        return Observed(replace(progress, awaiting=awaiting, events=events), Disposition.AWAITING_REVIEW)
     awaiting = progress.awaiting
     if waits is not None and _rank(waits) <= _rank(new):
         awaiting = {name: waiting for name, waiting in awaiting.items() if name != key}
     touched: tuple[str, ...] = (new.assessment,)
     if stands is not None and stands.assessment != new.assessment:
         touched = (stands.assessment, new.assessment)
-    after = Progress({**progress.results, key: new}, awaiting, events, progress.awards)
+    after = replace(progress, results={**progress.results, key: new}, awaiting=awaiting, events=events)
     return Observed(after, Disposition.RECORDED, touched, _rivalry(stands, new))
+
+
+def reviewed(progress: Progress, provider: str, result_id: str, *, accept: bool) -> Observed | None:
+    """Let a late result in, or keep it out for good; None when none waits. A rejected one is remembered by its rank."""
+    key = result_key(provider, result_id)
+    waits, stands = progress.awaiting.get(key), progress.results.get(key)
+    if waits is None or waits.retracted:
+        return None
+    if not accept:
+        out = Standing(waits.revision, waits.digest, True, waits.assessment, waits.completed_at)  # noqa: FBT003
+        return Observed(replace(progress, awaiting={**progress.awaiting, key: out}), Disposition.APPLIED)
+    awaiting = {name: waiting for name, waiting in progress.awaiting.items() if name != key}
+    if stands is not None and _rank(stands) >= _rank(waits):
+        return Observed(
+            replace(progress, awaiting=awaiting), Disposition.APPLIED, (), "a higher revision stands already"
+        )
+    touched = dict.fromkeys((waits.assessment,) if stands is None else (stands.assessment, waits.assessment))
+    after = replace(progress, results={**progress.results, key: waits}, awaiting=awaiting)
+    return Observed(after, Disposition.APPLIED, tuple(touched))
 
 
 def content_digest(body: CompletionBody) -> bytes:

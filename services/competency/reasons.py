@@ -18,7 +18,9 @@ MAX_BYTES: Final = 4_096
 MAX_NAMES: Final = 12
 _ENOUGH_PARTS: Final = 10  # of a date: the day
 
-Kind: TypeAlias = Literal["result", "count", "weighted", "holds", "all", "any", "at_least", "none", "expression"]
+Kind: TypeAlias = Literal[
+    "result", "count", "weighted", "holds", "all", "any", "at_least", "none", "expression", "recognised"
+]
 
 
 class Node(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -132,6 +134,8 @@ class _Speaker:
                 ) + conditions
             case "weighted":
                 return words["weighted"].format(self._percent(node.share or 0)) + conditions
+            case "recognised":
+                return words["recognised"]
             case "holds" | "expression":
                 about = about if node.kind == "holds" else dict(node.asks).get("expression", "")
                 return words[node.kind].format(about) + conditions
@@ -157,6 +161,8 @@ class _Speaker:
                 return words["reached"].format(self._percent(node.has or 0))
             case "holds" | "expression":
                 return words[f"{node.kind}.{str(node.met).lower()}"]
+            case "recognised":
+                return ""
             case "none":
                 return words["met"].format(node.has) + ("" if node.met else words["excess"])
             case "all" | "any" | "at_least":

@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from schemas.catalogue import Achievement, Catalogue, canonical
+from schemas.catalogue import Achievement, Catalogue, Transition, canonical
 from schemas.events import Micros
 from schemas.ids import content_digest
 from schemas.rules import Rule, achievements_in, assessments_in, criteria_of
@@ -49,7 +49,18 @@ class Version:
     achievement: str
     rule: Rule
     rule_digest: str
+    transition: Transition = "keep"
     retired: bool = False  # from `start` on nothing is looked at, so what is held stays held
+
+    @property
+    def may_be_earned_again(self) -> bool:
+        """Say whether evidence may earn it once more."""
+        return self.rule.repeatable or self.rule.renewal is not None
+
+    @property
+    def zone(self) -> str:
+        """Return the time zone in which the lives of its awards are counted."""
+        return "UTC" if self.rule.validity is None else self.rule.validity.zone
 
     @cached_property
     def assessments(self) -> frozenset[str]:
@@ -65,6 +76,12 @@ class Version:
     def judge(self) -> Judge:
         """Return its criterion, ready to be judged."""
         return judge_of(self.rule.requires)
+
+    @cached_property
+    def renews(self) -> Judge:
+        """Return what renews an award, ready to be judged."""
+        renewal = self.rule.renewal
+        return self.judge if renewal is None or renewal.requires is None else judge_of(renewal.requires)
 
     @cached_property
     def levels(self) -> tuple[tuple[str, Judge], ...]:
@@ -172,16 +189,20 @@ def rulebook(adopted: Sequence[tuple[Adoption, Catalogue]]) -> Rulebook:
 def _amended(history: tuple[Version, ...], achievement: Achievement, adoption: Adoption) -> tuple[Version, ...]:
     """Return the versions after a catalogue that states the rule.
 
-    At every instant judges the catalogue adopted last among those that have taken force by then.
+    At every instant judges the catalogue adopted last among those that have taken force by then. One that has everything
+    re-evaluated judges from the beginning.
     """
+    anew = not history or achievement.transition == "reevaluate"
     version = Version(
-        start=adoption.changes_from if history else adoption.first_rules_from,
+        start=adoption.first_rules_from if anew else adoption.changes_from,
         achievement=achievement.id,
         rule=achievement.rule,
         rule_digest=content_digest(canonical(achievement.rule)),
+        transition=achievement.transition,
     )
     if history and not history[-1].retired and history[-1].rule_digest == version.rule_digest:
-        unchanged = replace(version, start=min(version.start, history[-1].start))
+        start, transition = min(version.start, history[-1].start), history[-1].transition
+        unchanged = replace(version, start=start, transition=transition)
         return _followed(history[:-1], unchanged)
     return _followed(history, version)
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from schemas.events import Micros
 from schemas.rules import WHOLE, Bar, Selection, Span
 from services.competency.calendars import FOREVER, later
-from services.competency.progress import Award, AwardState, Standing, named
+from services.competency.progress import Award, Standing, named
 
 Piece: TypeAlias = tuple[Micros, str, Standing]
 """A standing result: when it was shown, its key, what it says. No two share the first two, so pieces have an order."""
@@ -18,11 +18,21 @@ Test: TypeAlias = Callable[[Standing], bool]
 NO_PIECES: Final[tuple[Piece, ...]] = ()
 
 
-class Holding(Struct, frozen=True, array_like=True, gc=False):
-    """An achievement that is held: since when, and at which level."""
+class Holding(Struct, frozen=True):
+    """An achievement that is held: since when, and at which level; and each time that it was earned again."""
 
     since: Micros
     level: str | None = None
+    again: tuple[tuple[Micros, str | None], ...] = ()
+
+    @property
+    def times(self) -> tuple[tuple[Micros, str | None], ...]:
+        """Return each time that it was earned, with the level."""
+        return ((self.since, self.level), *self.again)
+
+    def until(self, instant: Micros) -> Holding:
+        """Return what had been earned at an instant, the first time included."""
+        return Holding(self.since, self.level, tuple(one for one in self.again if one[0] <= instant))
 
 
 class Evidence(Struct, frozen=True):
@@ -38,16 +48,19 @@ class Evidence(Struct, frozen=True):
             for name in assessments
             if name in self.results
         }
-        return Evidence(results, {name: holding for name, holding in self.held.items() if holding.since <= instant})
+        held = {name: holding.until(instant) for name, holding in self.held.items() if holding.since <= instant}
+        return Evidence(results, held)
+
+    def shown(self, counts: Callable[[Micros], bool]) -> Evidence:
+        """Return the results that were shown at instants that count, and all the achievements."""
+        results = {name: [piece for piece in pieces if counts(piece[0])] for name, pieces in self.results.items()}
+        return Evidence(results, self.held)
 
 
-def held(awards: Mapping[str, Award]) -> dict[str, Holding]:
-    """Return every achievement that is held."""
-    return {
-        name: Holding(award.attained_at, award.level)
-        for name, award in awards.items()
-        if award.state is AwardState.HELD
-    }
+def holding_of(awards: Iterable[Award]) -> Holding | None:
+    """Return what a learner holds by these awards of one achievement; None if there are none."""
+    times = sorted(((award.attained_at, award.level) for award in awards), key=lambda time: time[0])
+    return Holding(*times[0], tuple(times[1:])) if times else None
 
 
 def evidence_of(results: Mapping[str, Standing], held: Mapping[str, Holding]) -> Evidence:

@@ -87,6 +87,7 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "expression": "the expression {}",
         "expression.true": " is true",
         "expression.false": " is not true",
+        "recognised": "staff recognised prior learning",
         "more": "and {} more",
     },
     "fr": {
@@ -160,6 +161,7 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "expression": "l'expression {}",
         "expression.true": " est vraie",
         "expression.false": " n'est pas vraie",
+        "recognised": "le personnel a reconnu un acquis antérieur",
         "more": "et {} de plus",
     },
 }
@@ -263,6 +265,11 @@ def phrases(asks: Sequence[Condition], language: Language) -> list[str]:
         else:
             out.append(words[name].format(f" {words['or']} ".join(value.split("|"))))
     return out
+
+
+def span_in_words(span: Span, language: Language) -> str:
+    """Return a length of time in words: "24 months"."""
+    return _span_in_words(duration(span), WORDS[language])
 
 
 def _span_in_words(iso: str, words: Mapping[str, str]) -> str:

@@ -37,10 +37,11 @@ def catalogue(folder: Path, *rules: str) -> Draft:
     written = [BLOCK]
     for at, rule in enumerate(rules):
         head, _, examples = rule.partition("examples:\n")
-        inner = "".join(f"    {line}\n" for line in head.splitlines())
+        valid = "".join(f"  {line}\n" for line in head.splitlines() if line.startswith("valid:"))
+        inner = "".join(f"    {line}\n" for line in head.splitlines() if not line.startswith("valid:"))
         told = "".join(f"  {line}\n" for line in examples.splitlines())
         written.append(
-            f"- id: rule-{at}\n  name: N\n  description: D\n  criteria: C\n  rule:\n{inner}  examples:\n{told}"
+            f"- id: rule-{at}\n  name: N\n  description: D\n  criteria: C\n{valid}  rule:\n{inner}  examples:\n{told}"
         )
     (folder / "achievements" / "all.yaml").write_text("".join(written))
     return load(folder)
@@ -52,7 +53,8 @@ def test_each_example_of_the_document_is_decided_as_it_says(tmp_path: Path, rule
     for tested in run_examples(draft):
         assert tested.passed, (tested.example.name, tested.attained, tested.level, tested.explanation)
         second = evaluated(draft, tested.example)
-        assert second == (None if tested.attained is None else evaluator.Held(tested.attained, tested.level))
+        times = [(time.since, time.level) for time in tested.times]
+        assert (list(second.times) if second else []) == times
 
 
 def evaluated(draft: Draft, example: Example) -> evaluator.Held | None:

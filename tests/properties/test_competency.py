@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.competency import DAY, EPOCH_START, CompetencyLane, catalogue, completion, outcomes
+from support.competency import DAY, EPOCH_START, CompetencyLane, catalogue, completion
 
 from credstream.audit import evaluator
 from credstream.audit.evaluator import Shown, Versions
@@ -21,6 +21,7 @@ from schemas.events import (
     POINT,
     AssessmentCompleted,
     CompletionBody,
+    CredentialStatus,
     Disposition,
     ResultKind,
     StatusDecided,
@@ -39,9 +40,11 @@ from schemas.rules import (
     Holds,
     Level,
     Nothing,
+    Renewal,
     Result,
     Rule,
     Span,
+    Validity,
     Weight,
     Weighted,
 )
@@ -50,7 +53,7 @@ from schemas.rules import Any as AnyOf
 ASSESSMENTS = ("quiz", "lab", "essay")
 ACHIEVEMENTS = ("a", "b", "c", "d")
 SHARES = (0, 333_333, 500_000, 700_000, 700_001, WHOLE)
-Held = dict[str, tuple[int, str | None]]
+Held = dict[str, list[tuple[int, str | None]]]
 CASES = int(os.environ.get("CREDSTREAM_CASES", "120"))
 LAW = settings(
     max_examples=CASES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -106,8 +109,8 @@ def shown(log: Sequence[AssessmentCompleted]) -> list[Shown]:
 
 
 def meaning(rules: Mapping[str, Versions], log: Sequence[AssessmentCompleted]) -> Held:
-    """Everything held, with its instant and level."""
-    return {name: (one.since, one.level) for name, one in evaluator.held(rules, shown(log)).items()}
+    """Everything held, each time with its instant and level."""
+    return {name: list(one.times) for name, one in evaluator.held(rules, shown(log)).items()}
 
 
 # --- programmes and lives ---
@@ -204,13 +207,34 @@ def asks(draw: st.DrawFn, blocks: Sequence[str], depth: int) -> Criterion:
     return composed_of[kind](of=of)
 
 
+def earned_again(draw: st.DrawFn, blocks: Sequence[str]) -> dict[str, Any]:
+    way = draw(st.sampled_from(("once", "once", "renewal", "repeatable")))
+    asked: dict[str, Any] = {}
+    choice(draw, "validity", validities(), asked)
+    if way == "once":
+        return {"attained": draw(st.sampled_from(("first", "standing"))), **asked}
+    if way == "repeatable":
+        return {"repeatable": True, **asked}
+    renewal: dict[str, Any] = {}
+    choice(draw, "opens", SPANS, renewal)
+    choice(draw, "grace", SPANS, renewal)
+    if draw(st.booleans()):
+        renewal["requires"] = asks(draw, blocks, depth=1)
+    return {"validity": draw(validities()), "renewal": Renewal(**renewal)}
+
+
+def validities() -> st.SearchStrategy[Validity]:
+    return st.builds(lambda span, zone: Validity(months=span.months, hours=span.hours, zone=zone), SPANS, ZONES)
+
+
 @st.composite
 def programmes(draw: st.DrawFn) -> dict[str, Rule]:
     """Up to four achievements, later ones built with earlier ones."""
     number = draw(st.integers(1, len(ACHIEVEMENTS)))
     return {
         name: Rule(
-            attained=draw(st.sampled_from(("first", "standing"))),
+            **earned_again(draw, ACHIEVEMENTS[:at]),
+            on_loss=draw(st.sampled_from(("revoke", "revoke", "suspend"))),
             requires=asks(draw, ACHIEVEMENTS[:at], depth=2),
             levels=tuple(
                 Level(name=level, requires=asks(draw, ACHIEVEMENTS[:at], depth=0))
@@ -286,8 +310,11 @@ def in_force(*adoptions: tuple[Mapping[str, Rule], int, int | None]) -> dict[str
 
 
 def held(lane: CompetencyLane) -> Held:
-    awards = lane.progress().awards
-    return {name: (awards[name].attained_at, awards[name].level) for name in lane.holds()}
+    progress = lane.progress()
+    times = {
+        name: sorted((a.attained_at, a.level) for a in progress.awards_of(name) if a.counts) for name in progress.awards
+    }
+    return {name: found for name, found in times.items() if found}
 
 
 # --- the laws ---
@@ -337,16 +364,20 @@ def test_numbers_are_dense_and_what_is_held_is_what_was_claimed_and_not_revoked(
     assert [decided.decision_no for decided in lane.decided] == list(range(len(log) + 1))
     assert [status.decision_no for status in statuses] == list(range(len(statuses)))
     assert isinstance(statuses[0], StatusListOpened)
-    revoked = [status for status in statuses if isinstance(status, StatusDecided)]
-    said = [outcome for decided in lane.decided for outcome in outcomes(decided).values()]
+    changed = [status for status in statuses if isinstance(status, StatusDecided)]
+    revoked = [status for status in changed if status.status is CredentialStatus.REVOKED]
+    said = [o for d in lane.decided if not isinstance(d.body, bytes) for o in d.body.outcomes]
     assert len(claims) == sum(outcome.verdict is Verdict.GRANTED for outcome in said)
     assert len(revoked) == sum(outcome.verdict is Verdict.REGRESSED for outcome in said)
     places = {claim.credential_id: (claim.status_list, claim.status_index) for claim in claims}
     assert len(places) == len(set(places.values())) == len(claims)
-    assert all(places[status.credential_id] == (status.status_list, status.status_index) for status in revoked)
-    left = {claim.credential_id for claim in claims} - {status.credential_id for status in revoked}
-    assert left == {lane.progress().awards[name].credential_id for name in lane.holds()}
-    assert {c.achievement for c in claims if c.credential_id in left} == lane.holds()
+    assert all(places[status.credential_id] == (status.status_list, status.status_index) for status in changed)
+    last = {status.credential_id: status.status for status in changed}
+    counting = {c.credential_id for c in claims if last.get(c.credential_id) in {None, CredentialStatus.REINSTATED}}
+    progress = lane.progress()
+    awards = [award for name in progress.awards for award in progress.awards_of(name)]
+    assert counting == {award.credential_id for award in awards if award.counts}
+    assert {c.achievement for c in claims if c.credential_id in counting} == lane.holds()
 
 
 @LAW

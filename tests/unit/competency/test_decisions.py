@@ -21,7 +21,6 @@ from schemas.events import (
     DecisionBody,
     Disposition,
     ResultKind,
-    StatusAction,
     StatusDecided,
     StatusListOpened,
     StatusReason,
@@ -199,8 +198,6 @@ def test_staff_may_revoke_twice_but_never_what_does_not_exist() -> None:
     lane.send(completion())
     [claim] = lane.claims
     assert lane.revoke("00000000-0000-8000-8000-000000000000").disposition is Disposition.REFUSED
-    suspended = lane.revoke(claim.credential_id, action=StatusAction.SUSPEND)
-    assert suspended.disposition is Disposition.REFUSED
     assert lane.revoke(claim.credential_id).disposition is Disposition.APPLIED
     assert lane.revoke(claim.credential_id).disposition is Disposition.KNOWN
     assert len(revocations(lane)) == 1

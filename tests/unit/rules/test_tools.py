@@ -21,7 +21,7 @@ FILES = {
         "- {id: ward, name: Ward round, providers: [college], levels: [weak, sound]}\n"
     ),
 }
-HEAD = "- id: first\n  name: First\n  description: D\n  criteria: C\n  valid_days: 365\n  rule:\n"
+HEAD = "- id: first\n  name: First\n  description: D\n  criteria: C\n  valid: 365 days\n  rule:\n"
 RULE = """\
     attained: standing
     on_loss: ask
