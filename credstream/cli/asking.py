@@ -41,7 +41,7 @@ def why(
     Example: credstream why email:dana@example.ca safe-patient-transfer --language fr
     """
     place = installation(data)
-    chosen = _programme(place.programmes, programme)
+    chosen = programme_of(place.programmes, programme)
     learner_ref, now = learner_ref_of(place, chosen, learner), time.time_ns() // 1_000
     with reading("reading the log", lambda: _size(place, chosen, learner_ref)) as say:
         answer = ask(place, chosen, learner_ref, achievement, now, say)
@@ -61,7 +61,12 @@ def _size(place: Installation, programme: str, learner_ref: str) -> int:
     return sum(end for (_, at), end in ends(place, [PROGRESS, DECIDED]).items() if at == lane)
 
 
-def _programme(known: Any, wanted: str | None) -> str:
+def programme_of(known: Any, wanted: str | None) -> str:
+    """Return the programme that is meant.
+
+    Raises:
+        RefusedError: It is not known, or there are several to choose from.
+    """
     if wanted in known:
         return str(wanted)
     if wanted is None and len(known) == 1:

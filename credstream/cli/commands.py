@@ -10,6 +10,8 @@ from credstream.cli import (
     asking,
     awarding,
     demonstrating,
+    endorsing,
+    holding,
     keeping,
     keyring,
     rejudging,
@@ -75,3 +77,17 @@ rules.command(rejudging.backfill)
 rules.command(rejudging.recall)
 rules.command(ruling.schema)
 app.command(rules)
+
+endorse = App(name="endorse", help="For partners: endorse an achievement with a key of your own.")
+endorse.command(endorsing.new_key, name="key")
+endorse.command(endorsing.sign_endorsement, name="sign")
+endorse.command(endorsing.check_endorsement, name="check")
+app.command(endorse)
+
+credential = App(name="credential", help="Credentials in every form: signed JSON, JWT, badge images, certificates.")
+credential.command(holding.get)
+app.command(credential)
+
+learner = App(name="learner", help="What one learner holds.")
+learner.command(holding.record)
+app.command(learner)
