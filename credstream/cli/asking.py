@@ -16,7 +16,8 @@ from credstream.documents import documents
 from credstream.why import Explained, explain, learner_ref_of
 from schemas.errors import RefusedError
 from services.competency.reasons import render
-from services.signing.verifying import Verdict, Verifier
+from services.signing.verdict import Verdict
+from services.signing.verifying import Verifier
 
 
 def why(

@@ -19,7 +19,7 @@ _MAX_SHAPES: Final = 256
 
 
 class Canonicaliser:
-    """Canonical N-Quads of documents; remembers the shapes that it has met."""
+    """Canonical N-Quads of documents; remembers the shapes that it has met. Threads may share one."""
 
     def __init__(self) -> None:
         """Know no shape yet."""
@@ -35,11 +35,12 @@ class Canonicaliser:
         values: list[str] = []
         slotted = _slotted(document, values, MAX_DEPTH)
         key = json.dumps(slotted, default=_marker)
-        if key not in self._shapes:
+        try:
+            shape = self._shapes[key]  # looked up once: another thread may clear them
+        except KeyError:
             if len(self._shapes) >= _MAX_SHAPES:
                 self._shapes.clear()
-            self._shapes[key] = _compiled(slotted)
-        shape = self._shapes[key]
+            shape = self._shapes[key] = _compiled(slotted)
         if shape is None:
             return canonical(document)
         in_order = [values[int(name)] for name in shape.slots]
