@@ -33,6 +33,16 @@ def learner_ref(secret: bytes, programme: str, scheme: str, identifier: str, gen
     return derive(secret, "learner", programme, scheme, normal, str(generation)).hex()[:32]
 
 
+def identity_hash(secret: bytes, learner: str, identity_type: str, identifier: str) -> tuple[str, str]:
+    """Return the salt and the salted hash by which a learner's credentials can be recognised (OB 3.0 IdentityObject).
+
+    The identifier is trimmed and lower-cased first. The salt derives from the learner and the type, so a repeat says the same.
+    """
+    salt = derive(secret, "identity", learner, identity_type).hex()[:32]
+    digest = hashlib.sha256((identifier.strip().lower() + salt).encode()).hexdigest()
+    return salt, f"sha256${digest}"
+
+
 def learner_key(programme: str, learner: str) -> bytes:
     """Return the record key of everything about one learner."""
     return f"{programme}:{learner}".encode()

@@ -30,6 +30,16 @@ class Learner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     identifier: str
 
 
+IDENTITY_TYPES: Final[Mapping[str, str]] = {"email": "emailAddress", "student": "sisSourcedId", "user": "userName"}
+"""What OB 3.0 calls the schemes of identifiers of which credentials may carry a salted hash (IdentifierTypeEnum)."""
+
+
+class NamedLearner(Learner, frozen=True, forbid_unknown_fields=True):
+    """An identifier, and those of which the learner's credentials are to carry a salted hash."""
+
+    in_credentials: tuple[Learner, ...] = ()
+
+
 class Completion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One completion as providers send it. Give `learner` or `learner_ref`; `completed_at` has a time zone."""
 

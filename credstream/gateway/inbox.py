@@ -14,7 +14,7 @@ from prometheus_client import Counter
 
 from schemas.codec import encode, headers
 from schemas.errors import UnavailableError
-from schemas.events import AssessmentCompleted
+from schemas.events import AssessmentCompleted, LearnerProfiled
 from schemas.ids import lane_of, learner_key
 from schemas.topology import INBOX
 from streams.settings import Installation
@@ -51,7 +51,7 @@ class _Batch:
 
 
 class InboxWriter:
-    """Writes completions with an idempotent producer and never a transaction: one left open would hold everyone back."""
+    """Writes with an idempotent producer and never a transaction: one left open would hold everyone back."""
 
     def __init__(self, installation: Installation) -> None:
         """Connect lazily; a broker that is away is told on writing."""
@@ -74,7 +74,9 @@ class InboxWriter:
         while self._open:
             self._producer.poll(0.1)
 
-    async def write(self, events: Sequence[AssessmentCompleted], traceparent: bytes | None = None) -> str:
+    async def write(
+        self, events: Sequence[AssessmentCompleted | LearnerProfiled], traceparent: bytes | None = None
+    ) -> str:
         """Return a receipt once the broker has acknowledged every one of them.
 
         Raises:
@@ -85,7 +87,8 @@ class InboxWriter:
         try:
             for event in events:
                 key = learner_key(event.programme, event.learner_ref)
-                source = f"/programmes/{event.programme}/providers/{event.provider}"
+                provider = f"/providers/{event.provider}" if isinstance(event, AssessmentCompleted) else ""
+                source = f"/programmes/{event.programme}{provider}"
                 self._producer.produce(
                     INBOX.name,
                     encode(event),

@@ -11,15 +11,15 @@ from typing import Annotated, Any, Final
 from litestar import Controller, Request, Response, get, post
 from litestar.params import Parameter
 
-from credstream.gateway.completions import Learner, Refused, read
+from credstream.gateway.completions import IDENTITY_TYPES, NamedLearner, Refused, read
 from credstream.gateway.inbox import InboxWriter, positions_in
 from credstream.gateway.keys import KeyRing, Sender
 from credstream.gateway.problems import ProblemError
 from credstream.gateway.records import Records
 from schemas.catalogue import Catalogue
 from schemas.errors import UnavailableError
-from schemas.events import AssessmentCompleted
-from schemas.ids import learner_ref
+from schemas.events import AssessmentCompleted, IdentityHash, LearnerProfiled, ProfileBody
+from schemas.ids import content_digest, identity_hash, learner_ref
 from schemas.topology import INBOX
 from streams.settings import LEARNER_SECRET, Installation
 from streams.topics import ends
@@ -148,14 +148,32 @@ class Providers(Controller):
             )
         return Response(Answer(accepted=len(events), refused=refused, receipt=receipt, results=results))
 
-    @post("/learners", status_code=HTTPStatus.OK, summary="The learner_ref of an identifier", sync_to_thread=True)
-    def name_learner(
-        self, data: Learner, request: Request[Any, Any, Any], keys: KeyRing, installation: Installation
+    @post(
+        "/learners",
+        status_code=HTTPStatus.OK,
+        summary="The learner_ref of an identifier",
+        description="Credentials issued from then on carry a salted hash of each identifier in `in_credentials`.",
+    )
+    async def name_learner(
+        self,
+        data: NamedLearner,
+        request: Request[Any, Any, Any],
+        keys: KeyRing,
+        inbox: InboxWriter,
+        installation: Installation,
     ) -> LearnerRef:
         """Return the opaque id; nothing is told about whether the learner is known."""
         sender = sender_of(request, keys)
         secret = installation.secret(LEARNER_SECRET)
-        return LearnerRef(learner_ref(secret, sender.programme, data.scheme, data.identifier))
+        ref = learner_ref(secret, sender.programme, data.scheme, data.identifier)
+        if data.in_credentials:
+            try:
+                await inbox.write([_profile(data, ref, sender, secret)], _trace(request))
+            except UnavailableError as error:
+                raise ProblemError(
+                    HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": _RETRY_S}
+                ) from None
+        return LearnerRef(ref)
 
     @get("/completions", summary="What became of a result", sync_to_thread=True)
     def fate_of_result(
@@ -182,6 +200,24 @@ class Providers(Controller):
     ) -> FateAnswer:
         """Return the decision, the credential, or the quarantine's reason; 404 only when it can no longer be on its way."""
         return _fate(sender_of(request, keys), records, installation, receipt, event_id=event_id)
+
+
+def _profile(data: NamedLearner, ref: str, sender: Sender, secret: bytes) -> LearnerProfiled:
+    identities = []
+    for one in data.in_credentials:
+        if (identity_type := IDENTITY_TYPES.get(one.scheme)) is None or len(data.in_credentials) > len(IDENTITY_TYPES):
+            known = ", ".join(IDENTITY_TYPES)
+            raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, f"credentials can carry a hash of one each of: {known}")
+        salt, digest = identity_hash(secret, ref, identity_type, one.identifier)
+        identities.append(IdentityHash(identity_type=identity_type, salt=salt, identity_hash=digest))
+    named = content_digest("".join(i.identity_hash for i in identities).encode()).removeprefix("sha256-")
+    return LearnerProfiled(
+        event_id=f"profile-{named[:32]}",
+        programme=sender.programme,
+        learner_ref=ref,
+        received_at=time.time_ns() // 1000,
+        body=ProfileBody(identities=tuple(identities)),
+    )
 
 
 def _is_ndjson(request: Request[Any, Any, Any]) -> bool:

@@ -81,6 +81,14 @@ def translation(achievement: Achievement, language: str) -> Translation | None:
     return next((words for words in achievement.translations if words.language == language), None)
 
 
+def credit_number(achievement: Achievement) -> int | float | None:
+    """Return the credits as a JSON number."""
+    if achievement.credits is None:
+        return None
+    whole, rest = divmod(achievement.credits, 1000)
+    return achievement.credits / 1000 if rest else whole
+
+
 def _in_any_language(catalogue: Catalogue, achievement: Achievement) -> dict[str, Any]:
     drawn = f"{badge_url(catalogue.base_url, catalogue.programme, achievement.id)}.png"
     return {
@@ -89,6 +97,7 @@ def _in_any_language(catalogue: Catalogue, achievement: Achievement) -> dict[str
         "version": catalogue.version,
         "humanCode": achievement.code,
         "fieldOfStudy": achievement.field_of_study,
+        "creditsAvailable": credit_number(achievement),
         "tag": list(achievement.tags) or None,
         "alignment": [_alignment(a) for a in achievement.alignments] or None,
     }

@@ -14,7 +14,7 @@ from schemas.errors import IntegrityError
 from schemas.events import ClaimBody, CredentialClaimed
 from schemas.ids import credential_url
 from services.issuing import results as showing
-from services.issuing.achievement import achievement_document
+from services.issuing.achievement import achievement_document, credit_number
 from services.issuing.documents import (
     CREDENTIALS_V2,
     OPEN_BADGES_EXTENSIONS,
@@ -27,21 +27,26 @@ from services.issuing.formats import date_time
 from services.issuing.results import Markup
 from services.issuing.wording import Wording
 
-FORM: Final = "ob3-rdfc-1"
+FORM: Final = "ob3-rdfc-2"
 """Names how a claim becomes a document. Claims pin it; a change of wording here is a new form."""
 SCHEMA: Final = "https://purl.imsglobal.org/spec/ob/v3p0/schema/json/ob_v3p0_achievementcredential_schema.json"
+_RECOGNISED: Final = {"en": "Recognition of prior learning", "fr": "Reconnaissance des acquis"}
 _URN: Final = "urn:uuid:"
 
 
 def shape_key(claim: CredentialClaimed, wording: Wording) -> tuple[Any, ...]:
     """Return what decides a claim's shape: two claims with equal keys differ in slot values alone."""
+    body = body_of(claim)
     return (
         claim.form,
         claim.catalogue_digest,
         claim.achievement,
         claim.valid_until is not None,
         tuple(endorsement["id"] for endorsement in wording.endorsements(claim.achievement, claim.claimed_at)),
-        showing.results_key(body_of(claim).results, wording),
+        showing.results_key(body.results, wording),
+        claim.level,
+        tuple(known.identity_type for known in body.identities),
+        None if body.recognition is None else showing.evidence_scheme(body.recognition.evidence_url) or "",
     )
 
 
@@ -91,7 +96,7 @@ def document(claim: CredentialClaimed, wording: Wording, markup: Markup) -> dict
             "validUntil": markup.slot("valid_until") if claim.valid_until is not None else None,
             "awardedDate": markup.slot("awarded"),
             "credentialSubject": _subject(claim, wording, achievement, markup),
-            "evidence": showing.evidence(body_of(claim).results, wording, achievement, markup) or None,
+            "evidence": _evidence(claim, wording, achievement, markup) or None,
             "credentialStatus": {
                 "id": markup.text(lists, markup.slot("list"), "#", markup.slot("index")),
                 "type": "BitstringStatusListEntry",
@@ -105,24 +110,58 @@ def document(claim: CredentialClaimed, wording: Wording, markup: Markup) -> dict
 
 
 def _subject(claim: CredentialClaimed, wording: Wording, achievement: Achievement, markup: Markup) -> dict[str, Any]:
-    results = body_of(claim).results
+    body = body_of(claim)
+    descriptions = showing.descriptions(body.results, wording, achievement, markup)
+    results = showing.shown(body.results, wording, achievement, markup)
+    if claim.level is not None and claim.level in {level.name for level in achievement.rule.levels}:
+        award = showing.award_description(wording, achievement)
+        descriptions, results = [award, *descriptions], [showing.award_result(claim.level, award), *results]
     return present(
         {
             "id": markup.text(_URN, markup.slot("subject")),
             "type": ["AchievementSubject"],
-            "activityStartDate": markup.slot("began") if results else None,
-            "activityEndDate": markup.slot("ended") if results else None,
+            "identifier": _identities(body, markup) or None,
+            "activityStartDate": markup.slot("began") if body.results else None,
+            "activityEndDate": markup.slot("ended") if body.results else None,
+            "creditsEarned": credit_number(achievement),
             "role": achievement.role,
+            "narrative": markup.slot("narrative") if body.recognition is not None else None,
             "source": _source(claim, wording),
             "achievement": achievement_document(
                 wording.catalogue,
                 achievement,
-                descriptions=showing.descriptions(results, wording, achievement, markup),
+                descriptions=descriptions,
                 endorsements=wording.endorsements(achievement.id, claim.claimed_at),
             ),
-            "result": showing.shown(results, wording, achievement, markup) or None,
+            "result": results or None,
         }
     )
+
+
+def _identities(body: ClaimBody, markup: Markup) -> list[dict[str, Any]]:
+    """Return salted hashes of what the learner is known by, for whoever knows it to compare (§B.1.14)."""
+    return [
+        {
+            "type": "IdentityObject",
+            "hashed": True,
+            "identityHash": markup.slot(f"hash{i}"),
+            "identityType": known.identity_type,
+            "salt": markup.slot(f"salt{i}"),
+        }
+        for i, known in enumerate(body.identities, 1)
+    ]
+
+
+def _evidence(
+    claim: CredentialClaimed, wording: Wording, achievement: Achievement, markup: Markup
+) -> list[dict[str, Any]]:
+    body = body_of(claim)
+    found = showing.evidence(body.results, wording, achievement, markup)
+    scheme = showing.evidence_scheme(body.recognition.evidence_url) if body.recognition is not None else None
+    if scheme is not None:
+        name = _RECOGNISED.get(achievement.language, _RECOGNISED["en"])
+        found.append({"id": markup.text(scheme, markup.slot("recognised")), "type": ["Evidence"], "name": name})
+    return found
 
 
 def _source(claim: CredentialClaimed, wording: Wording) -> dict[str, Any] | None:
@@ -148,4 +187,11 @@ def slot_values(claim: CredentialClaimed, wording: Wording) -> Mapping[str, str]
     if body.results:
         instants = [result.completed_at for result in body.results]
         values |= {"began": date_time(min(instants)), "ended": date_time(max(instants))}
+    for i, known in enumerate(body.identities, 1):
+        values |= {f"hash{i}": known.identity_hash, f"salt{i}": known.salt}
+    if body.recognition is not None:
+        values |= {
+            "narrative": body.recognition.narrative,
+            "recognised": (body.recognition.evidence_url or "").partition(":")[2],
+        }
     return values | showing.values(body.results, wording, achievement_of(claim, wording))

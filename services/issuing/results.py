@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from schemas.catalogue import Achievement, Assessment
+from schemas.catalogue import Achievement, Assessment, RubricLevel
 from schemas.events import ClaimedResult, Micropoints
 from schemas.ids import achievement_url
 from schemas.rules import Bar
@@ -16,6 +16,7 @@ from services.issuing.formats import day, decimal
 from services.issuing.wording import Wording
 
 _EVIDENCE: Final = re.compile(r"https?:[^\s\x00-\x20<>\"{}|^`\\\x7f\[\]]+")
+_AWARD: Final = {"en": "Level of the award", "fr": "Niveau de la reconnaissance"}
 _ASSESSED: Final = {"en": ("Assessed by {} on ", "."), "fr": ("Évalué par {} le ", ".")}
 
 
@@ -80,25 +81,44 @@ def _description(found: _Described, first: ClaimedResult, achievement: Achieveme
             "valueMax": markup.slot(f"max{found.number}") if scored else None,
             "requiredValue": markup.slot(f"required{found.number}") if needs else None,
             "requiredLevel": _level_id(found.id, levels.index(lowest)) if lowest is not None else None,
-            "rubricCriterionLevel": _rubric(found) or None,
+            "rubricCriterionLevel": _rubric(found.id, levels, found.assessment.rubric) or None,
         }
     )
 
 
-def _rubric(found: _Described) -> list[dict[str, Any]]:
-    said = {level.name: level for level in found.assessment.rubric}
+def award_description(wording: Wording, achievement: Achievement) -> dict[str, Any]:
+    """Return what the level of an award means, where the rule has levels."""
+    catalogue = wording.catalogue
+    url = f"{achievement_url(catalogue.base_url, catalogue.programme, achievement.id)}#award"
+    return {
+        "id": url,
+        "type": ["ResultDescription"],
+        "name": _AWARD.get(achievement.language, _AWARD["en"]),
+        "resultType": "PerformanceLevel",
+        "rubricCriterionLevel": _rubric(url, [level.name for level in achievement.rule.levels]),
+    }
+
+
+def award_result(level: str, description: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the level at which an achievement was awarded."""
+    reached = next(known for known in description["rubricCriterionLevel"] if known["name"] == level)
+    return {"type": ["Result"], "resultDescription": description["id"], "value": level, "achievedLevel": reached["id"]}
+
+
+def _rubric(description: str, names: Sequence[str], said: Sequence[RubricLevel] = ()) -> list[dict[str, Any]]:
+    words = {level.name: level for level in said}
     return [
         present(
             {
-                "id": _level_id(found.id, at),
+                "id": _level_id(description, at),
                 "type": ["RubricCriterionLevel"],
                 "name": name,
-                "description": said[name].description if name in said else None,
+                "description": words[name].description if name in words else None,
                 "level": str(at + 1),
-                "points": said[name].points if name in said else None,
+                "points": words[name].points if name in words else None,
             }
         )
-        for at, name in enumerate(found.assessment.levels)
+        for at, name in enumerate(names)
     ]
 
 
@@ -152,7 +172,7 @@ def values(results: Sequence[ClaimedResult], wording: Wording, achievement: Achi
     """Return the values of the results' slots."""
     out: dict[str, str] = {}
     for i, result in enumerate(results, 1):
-        out[f"status{i}"] = "Completed"
+        out[f"status{i}"] = "Failed" if result.passed is False else "Completed"
         if result.score is not None:
             out[f"score{i}"] = decimal(result.score)
         if (level := _level(result, wording)) is not None:
@@ -186,9 +206,8 @@ def evidence_scheme(url: str | None) -> str | None:
 
 def _level(result: ClaimedResult, wording: Wording) -> int | None:
     """Return the place of a result's level in its assessment's rubric."""
-    level: str | None = getattr(result, "level", None)
     levels = wording.assessment(result.assessment).levels
-    return levels.index(level) if level in levels else None
+    return levels.index(result.level) if result.level in levels else None
 
 
 def _numbers(results: Sequence[ClaimedResult]) -> tuple[int, ...]:

@@ -28,17 +28,23 @@ def issue(pipe: Pipe, result_id: str) -> str:
     return str(next(o["credential_id"] for o in fate["outcomes"] if o["verdict"] == "granted"))
 
 
-def test_a_completion_becomes_a_credential_that_verifies(pipe: Pipe) -> None:
-    credential = issue(pipe, "becomes")
+def shown(pipe: Pipe, credential: str) -> bytes:
+    """Return a credential as its holder shares it."""
     with pipe.http() as http:
         for _ in until("the credential in the view"):
             if http.get(f"/credentials/{credential}").is_success:
                 break
         link = http.post(f"/v1/credentials/{credential}/share").json()["url"]
         assert link.startswith("https://credentials.pilots.example/credentials/")
-        shown = http.get(link.removeprefix("https://credentials.pilots.example"))
-        assert shown.headers["content-type"] == "application/vc"
-        document = shown.json()
+        answer = http.get(link.removeprefix("https://credentials.pilots.example"))
+    assert answer.headers["content-type"] == "application/vc"
+    return answer.content
+
+
+def test_a_completion_becomes_a_credential_that_verifies(pipe: Pipe) -> None:
+    content = shown(pipe, issue(pipe, "becomes"))
+    document = json.loads(content)
+    with pipe.http() as http:
         urls = {
             f"https://credentials.pilots.example/programmes/{PROGRAMME}/did.json": f"/programmes/{PROGRAMME}/did.json",
             document["credentialStatus"]["statusListCredential"]: document["credentialStatus"][
@@ -46,7 +52,7 @@ def test_a_completion_becomes_a_credential_that_verifies(pipe: Pipe) -> None:
             ].removeprefix("https://credentials.pilots.example"),
         }
         documents = {url: http.get(path).content for url, path in urls.items()}
-    verdict = Verifier(documents, now=datetime.now(UTC)).verify(shown.content)
+    verdict = Verifier(documents, now=datetime.now(UTC)).verify(content)
     assert verdict.overall == "valid", verdict
 
 

@@ -65,6 +65,7 @@ ACHIEVEMENTS = """\
   field_of_study: Health care
   sector: Health
   code: HC-204
+  credits: 1.5
   role: trainee
   tags: [health, transfer]
   related: [first-aid]
@@ -85,6 +86,9 @@ ACHIEVEMENTS = """\
       all:
         - result: {assessment: theory, at_least: 80 %}
         - result: {assessment: practical, level: sound}
+    levels:
+      pass: {result: {assessment: theory, at_least: 80 %}}
+      distinction: {result: {assessment: theory, at_least: 95 %}}
 """
 
 

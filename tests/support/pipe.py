@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,10 @@ CATALOGUE = Path(__file__).parents[2] / "catalogues" / "ontario-pilots"
 PROGRAMME = "ontario-pilots"
 PROVIDER = "great-river-training"
 BASE_URL = "https://credentials.pilots.example"
+
+
+LATELY = (datetime.now(UTC) - timedelta(days=10)).isoformat(timespec="seconds")
+"""Lately enough to count without a review."""
 
 
 @dataclass
@@ -111,6 +116,6 @@ def completion(result_id: str, **changes: Any) -> dict[str, Any]:
         "assessment": "site-safety-test",
         "score": 80,
         "score_max": 100,
-        "completed_at": "2026-11-01T10:00:00-04:00",
+        "completed_at": LATELY,
         **changes,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,16 @@ from credstream.rules.publishing import publish
 from schemas.catalogue import Catalogue, pack
 from schemas.codec import decode, encode
 from schemas.errors import RefusedError
-from schemas.events import POINT, CatalogueAdopted, ClaimBody, ClaimedResult, CredentialClaimed, CredentialIssued
+from schemas.events import (
+    POINT,
+    CatalogueAdopted,
+    ClaimBody,
+    ClaimedResult,
+    CredentialClaimed,
+    CredentialIssued,
+    IdentityHash,
+    RecognitionBody,
+)
 from schemas.ids import issuer_did
 from services.issuing.credential import FORM, document, slot_values
 from services.signing.endorsing import endorsement_fault
@@ -51,10 +61,21 @@ def result(assessment: str, **changes: Any) -> ClaimedResult:
     return ClaimedResult(**(given | changes))
 
 
+IDENTITIES = (
+    IdentityHash(
+        identity_type="emailAddress",
+        salt="Kosher",
+        identity_hash="sha256$b5809d8a92f8858436d7e6b87c12ebc0ae1eac4baecc2c0b913aee2c922ef399",
+    ),
+    IdentityHash(identity_type="ext:EmployeeNumber", salt="S", identity_hash=f"sha256${'0' * 64}"),
+)
+RECOGNITION = RecognitionBody(
+    narrative='Six years on a *ward*: "at length".', evidence_url="https://clinic.example/rpl"
+)
 RESULTS = (
     result("theory", score=33 * POINT, score_max=40 * POINT, evidence_url="https://clinic.example/é/1"),
     result("theory", score=41 * POINT, score_max=50 * POINT, completed_at=AT - DAY),
-    result("practical"),
+    result("practical", level="strong", passed=True, attempt=2),
     result("attendance", evidence_url="https://clinic.example/2"),
 )
 
@@ -81,7 +102,10 @@ def claim(catalogue: Catalogue, *results: ClaimedResult, **changes: Any) -> Cred
         "event_id": "e",
         "decision_no": 3,
         "caused_at": AT,
-        "body": ClaimBody(subject_id=SUBJECT, results=results or RESULTS),
+        "body": ClaimBody(
+            subject_id=SUBJECT, results=results or RESULTS, identities=IDENTITIES, recognition=RECOGNITION
+        ),
+        "level": "distinction",
     }
     return CredentialClaimed(**(given | changes))
 
@@ -146,8 +170,8 @@ def test_results_of_one_assessment_on_one_scale_share_a_description(catalogue: C
     again = (*RESULTS, result("theory", score=32 * POINT, score_max=40 * POINT))
     subject = json.loads(issued(catalogue, claim(catalogue, *again)))["credentialSubject"]
     described = {d["id"].rpartition("#")[2]: d for d in subject["achievement"]["resultDescription"]}
-    assert list(described) == ["theory", "theory-2", "practical", "attendance"]
-    assert [(d.get("valueMax"), d.get("requiredValue")) for d in described.values()] == [
+    assert list(described) == ["award", "theory", "theory-2", "practical", "attendance"]
+    assert [(d.get("valueMax"), d.get("requiredValue")) for d in described.values()][1:] == [
         ("40", "32"),
         ("50", "40"),
         (None, None),
@@ -156,14 +180,55 @@ def test_results_of_one_assessment_on_one_scale_share_a_description(catalogue: C
     assert [level["description"] for level in described["practical"]["rubricCriterionLevel"]][1] == "Safe without help."
     assert described["practical"]["requiredLevel"] == described["practical"]["rubricCriterionLevel"][1]["id"]
     shown = [(r["resultDescription"].rpartition("#")[2], r.get("value")) for r in subject["result"]]
-    assert shown == [("theory", "33"), ("theory-2", "41"), ("practical", None), ("attendance", None), ("theory", "32")]
+    assert shown[1:] == [
+        ("theory", "33"),
+        ("theory-2", "41"),
+        ("practical", None),
+        ("attendance", None),
+        ("theory", "32"),
+    ]
+    assert subject["result"][3]["achievedLevel"] == described["practical"]["rubricCriterionLevel"][2]["id"]
+
+
+def test_the_level_of_the_award_is_a_result(catalogue: Catalogue) -> None:
+    subject = json.loads(issued(catalogue, claim(catalogue)))["credentialSubject"]
+    award, reached = subject["achievement"]["resultDescription"][0], subject["result"][0]
+    assert [level["name"] for level in award["rubricCriterionLevel"]] == ["pass", "distinction"]
+    assert (reached["resultDescription"], reached["achievedLevel"], reached["value"]) == (
+        award["id"],
+        award["rubricCriterionLevel"][1]["id"],
+        "distinction",
+    )
+    unknown = json.loads(issued(catalogue, claim(catalogue, level="of an older rule")))["credentialSubject"]
+    assert unknown["result"][0]["resultDescription"].endswith("#theory")
+
+
+def test_who_it_is_about_and_prior_learning_stand_in_the_credential(catalogue: Catalogue) -> None:
+    about = json.loads(issued(catalogue, claim(catalogue)))
+    subject = about["credentialSubject"]
+    assert [known["identityType"] for known in subject["identifier"]] == ["emailAddress", "ext:EmployeeNumber"]
+    assert (
+        hashlib.sha256(b"a@example.com" + subject["identifier"][0]["salt"].encode()).hexdigest()
+        in (subject["identifier"][0]["identityHash"])
+    )
+    assert (subject["narrative"], subject["creditsEarned"]) == (RECOGNITION.narrative, 1.5)
+    assert about["evidence"][-1] == {
+        "id": "https://clinic.example/rpl",
+        "type": ["Evidence"],
+        "name": "Recognition of prior learning",
+    }
+
+
+def test_a_result_that_was_not_passed_says_so(catalogue: Catalogue) -> None:
+    shown = json.loads(issued(catalogue, claim(catalogue, result("attendance", passed=False))))["credentialSubject"]
+    assert shown["result"][1]["status"] == "Failed"
 
 
 def test_what_an_older_catalogue_knew_is_shown_by_its_id(catalogue: Catalogue) -> None:
     about = json.loads(issued(catalogue, claim(catalogue, result("retired-test", provider="gone"))))
     subject = about["credentialSubject"]
     assert "source" not in subject
-    assert subject["achievement"]["resultDescription"][0]["name"] == "retired-test"
+    assert subject["achievement"]["resultDescription"][1]["name"] == "retired-test"
 
 
 def test_the_compiled_form_of_an_endorsed_credential_is_the_standard_one(catalogue: Catalogue) -> None:
