@@ -66,8 +66,8 @@ class Issuers:
     ) -> tuple[Mapping[str, Any] | None, VerifyStep]:
         """Return the key of a token, if the issuer published it and might use it then, and the step that says so.
 
-        A `kid` is looked up in the issuer's document, or is the address of a key document at hand. A key in the token proves
-        nothing by itself: it must be one that the issuer published.
+        A `kid` is looked up in the issuer's document, as the method's id or as what its JWK calls itself, or is the address of a
+        key document at hand. A key in the token proves nothing by itself: it must be one that the issuer published.
         """
         named = self._named(issuer, header)
         if isinstance(named, VerifyStep):
@@ -80,16 +80,18 @@ class Issuers:
 
     def _named(self, issuer: Mapping[str, Any], header: Mapping[str, Any]) -> Mapping[str, Any] | VerifyStep:
         shown, kid = header.get("jwk"), header.get("kid")
+        published = list(assertion_methods(issuer, "publicKeyJwk"))
         if kid is not None:
-            if entry := assertion_method(issuer, kid, "publicKeyJwk"):
-                return entry
+            called = [entry for entry in published if kid in {entry["id"], entry["publicKeyJwk"].get("kid")}]
+            if called:
+                return called[0]
             if kid not in self._documents:
                 if kid.partition("#")[0] == issuer["id"] or not kid.startswith("https://"):
                     return VerifyStep("key", "fail", f"the issuer publishes no key {kid} for assertions")
                 return VerifyStep("key", "unknown", f"the key document {kid} is not at hand, and none is fetched")
             read = parsed(self._documents[kid])
             shown = read if isinstance(read, dict) else {}
-        for entry in assertion_methods(issuer, "publicKeyJwk"):
+        for entry in published:
             if is_same_key(shown or {}, entry["publicKeyJwk"]):
                 return entry
         return VerifyStep("key", "fail", "the token's key is none that the issuer publishes for assertions")
