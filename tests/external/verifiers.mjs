@@ -12,7 +12,7 @@ console.log = console.info = console.warn = console.error; // standard output is
 const vc = await import('@digitalbazaar/vc');
 const {DataIntegrityProof} = await import('@digitalbazaar/data-integrity');
 const {cryptosuite} = await import('@digitalbazaar/eddsa-rdfc-2022-cryptosuite');
-const {checkStatus} = await import('@digitalbazaar/vc-bitstring-status-list');
+const {checkStatus, createList, decodeList} = await import('@digitalbazaar/vc-bitstring-status-list');
 const {default: signatures} = await import('jsonld-signatures');
 const dcc = await import('@digitalcredentials/verifier-core');
 const jose = await import('jose');
@@ -86,6 +86,15 @@ const verifiers = {
     const {payload, protectedHeader} = await jose.jwtVerify(jwt, key,
       {algorithms: ['RS256'], issuer, typ: 'JWT', requiredClaims: ['iss', 'jti', 'nbf', 'sub']});
     return {verified: true, payload, header: protectedHeader};
+  },
+  async 'bitstring'({encodedList, indexes}) {
+    const list = await decodeList({encodedList});
+    return {length: list.length, set: indexes.map(index => list.getStatus(index))};
+  },
+  async 'bitstring-encode'({length, indexes}) {
+    const list = await createList({length});
+    indexes.forEach(index => list.setStatus(index, true));
+    return {encodedList: await list.encode()};
   },
   async 'documents'({documents}) {
     for(const [url, document] of Object.entries(documents)) {

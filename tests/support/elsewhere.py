@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -22,16 +22,11 @@ _MULTIKEY_CONTEXT = "https://w3id.org/security/multikey/v1"
 
 
 class Elsewhere:
-    """The process. A request names its verifier; answers come in the order of the requests."""
+    """The process. A request names its verifier."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
         self._number = 0
-
-    def ask_all(self, requests: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-        """Yield the answer to each request; one is under way at a time, so no pipe fills up."""
-        for request in requests:
-            yield self.ask(**request)
 
     def ask(self, verifier: str, **request: Any) -> dict[str, Any]:
         self._number += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -38,6 +39,7 @@ from services.signing.rsa import RsaSigner
 from services.signing.shape import Shape
 from services.signing.vc_jwt import sign_jwt
 from services.status.credential import document as list_document
+from services.status.credential import encoded
 from services.status.ledger import Cadence, ListState
 from streams.issuing import IssuingStage, Progress
 from streams.stage import Record
@@ -83,7 +85,12 @@ class Signed:
 
     def jwt(self) -> bytes:
         """Return the credential as a VC-JWT."""
-        return sign_jwt(self.document(), RSA, f"{self.issuer}#rsa-1")
+        return jwt_of(self.document(), self.issuer)
+
+
+def jwt_of(document: Mapping[str, Any], issuer: str) -> bytes:
+    """Return a document as a VC-JWT."""
+    return sign_jwt(document, RSA, f"{issuer}#rsa-1")
 
 
 def every_shape() -> list[Signed]:
@@ -139,8 +146,6 @@ def _list(catalogue: Catalogue) -> str:
 def status_list(catalogue: Catalogue, revoked: tuple[int, ...] = (REVOKED,)) -> bytes:
     issuer = issuer_did(catalogue.base_url, catalogue.programme)
     state = ListState(1, catalogue.programme, issuer, "status-1", 0, revoked=revoked)
-    from services.status.credential import encoded
-
     values = (date_time(NOW - HOUR), date_time(NOW + DAY), encoded(state))
     document = list_document(_list(catalogue), state, Cadence(every=10_000_000, valid=DAY), values)
     method = verification_method(catalogue, "status-1")
@@ -201,8 +206,6 @@ def _variants(catalogue: Catalogue, achievement: Achievement) -> dict[str, dict[
 
 
 def _hash(salt: str) -> str:
-    import hashlib
-
     return "sha256$" + hashlib.sha256((EMAIL + salt).encode()).hexdigest()
 
 
