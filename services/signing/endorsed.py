@@ -13,6 +13,7 @@ from services.signing.verdict import VerifyStep
 EndorsementSteps = Callable[[Mapping[str, Any], CompactJws | None], Iterable[VerifyStep]]
 """Judges an endorsement's contexts, issuer, key, proof, dates and revocation."""
 
+_PLACES: Final = {"endorsement", "endorsementJwt"}
 _MAX_ENDORSEMENTS: Final = 32
 _MAX_REMEMBERED: Final = 1_024
 
@@ -80,11 +81,9 @@ def _found(credential: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     waiting: list[Any] = [credential]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, dict):
-            for name, inner in node.items():
-                if name in {"endorsement", "endorsementJwt"}:
-                    yield from ((id_of(node), endorsement) for endorsement in as_list(inner))
-                else:
-                    waiting.append(inner)
-        elif isinstance(node, list):
-            waiting += node
+        if isinstance(node, list):
+            waiting += [inner for inner in node if isinstance(inner, dict | list)]
+            continue
+        for name in _PLACES & node.keys():
+            yield from ((id_of(node), endorsement) for endorsement in as_list(node[name]))
+        waiting += [v for name, v in node.items() if isinstance(v, dict | list) and name not in _PLACES]

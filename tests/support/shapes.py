@@ -188,6 +188,7 @@ def _variants(catalogue: Catalogue, achievement: Achievement) -> dict[str, dict[
                 assessment=a.id,
                 completed_at=AT - DAY * i,
                 level=a.levels[-1] if a.levels and given else None,
+                evidence_url=f"https://evidence.example/é?a={i}" if given else None,
                 **given,
             )
             for i, a in enumerate(used)
@@ -195,7 +196,7 @@ def _variants(catalogue: Catalogue, achievement: Achievement) -> dict[str, dict[
 
     if not used:
         return {"no result": {"body": ClaimBody(subject_id=subject, results=())}}
-    scored = results(score=71 * POINT + 500_000, score_max=100 * POINT, evidence_url="https://evidence.example/é?a=1")
+    scored = results(score=71 * POINT + 500_000, score_max=100 * POINT)
     return {
         "scores, evidence, an end": {
             "valid_until": NOW + 365 * DAY,
