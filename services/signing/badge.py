@@ -74,9 +74,9 @@ def _part_fault(root: Mapping[str, Any], name: str) -> str | None:
                 return "a part of it has its own id and says when it is valid or what its status is"
             if place in _TYPES and _TYPES[place] not in as_list(node.get("type")):
                 return f"{place} is not of type {_TYPES[place]}"
-            waiting += [(name, inner) for name, inner in node.items() if name in _TYPES or isinstance(inner, dict | list)]
+            waiting += [(name, inner) for name, inner in node.items() if isinstance(inner, dict | list)]
         elif isinstance(node, list):
-            waiting += [(place, inner) for inner in node if place in _TYPES or isinstance(inner, dict | list)]
+            waiting += [(place, inner) for inner in node if isinstance(inner, dict | list)]
     return None
 
 
