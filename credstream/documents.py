@@ -12,10 +12,10 @@ from credstream.reading import committed
 from schemas.catalogue import Catalogue, unpack
 from schemas.codec import decode
 from schemas.events import CataloguePublished, StatusListPublished
-from schemas.ids import achievement_url, issuer_document_url, provider_url, translated_url
+from schemas.ids import achievement_url, issuer_document_url, jwk_url, provider_url, translated_url
 from schemas.topology import CATALOGUE_PUBLISHED, LIST_PUBLISHED
 from services.issuing.achievement import achievement_document, translated_document
-from services.issuing.documents import CREDENTIALS_V2, OPEN_BADGES_V3, did_document, provider_profile
+from services.issuing.documents import CREDENTIALS_V2, OPEN_BADGES_V3, did_document, jwk, provider_profile
 from streams.settings import Installation
 from streams.wording import wording
 
@@ -36,7 +36,7 @@ def catalogues(installation: Installation) -> Mapping[str, Catalogue]:
 
 
 def catalogue_documents(catalogue: Catalogue) -> dict[str, bytes]:
-    """Return a catalogue's public documents by URL: DID document, providers, and achievements in each language."""
+    """Return a catalogue's public documents by URL: DID document, JWKs, providers, and achievements in each language."""
     found: dict[str, Any] = {}
     words = wording(catalogue)
     for provider in catalogue.providers:
@@ -51,6 +51,8 @@ def catalogue_documents(catalogue: Catalogue) -> dict[str, bytes]:
             found[translated_url(url, language)] = translated_document(catalogue, achievement, language)
     context = [CREDENTIALS_V2, OPEN_BADGES_V3]
     documents = {url: {"@context": context, **about} for url, about in found.items()}
+    for key in catalogue.jwt_keys:
+        documents[jwk_url(catalogue.base_url, catalogue.programme, key.id)] = jwk(catalogue, key)
     documents[issuer_document_url(catalogue.base_url, catalogue.programme)] = did_document(catalogue)
     return {url: msgspec.json.encode(document) for url, document in documents.items()}
 

@@ -123,6 +123,15 @@ class Key(Struct, frozen=True, kw_only=True, omit_defaults=True):
     active_from: Micros
 
 
+class JwtKey(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A public RSA key with which the programme signs JWTs (RFC 7517): `n` and `e` as a JWK has them."""
+
+    id: str
+    n: str
+    e: str
+    active_from: Micros = 0
+
+
 class Identifier(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """By what else an organisation is known (OB 3.0 IdentifierEntry)."""
 
@@ -156,6 +165,7 @@ class Catalogue(Struct, frozen=True, kw_only=True, omit_defaults=True):
     assessments: tuple[Assessment, ...]
     achievements: tuple[Achievement, ...]
     partners: tuple[Partner, ...] = ()
+    jwt_keys: tuple[JwtKey, ...] = ()
 
     def achievement(self, achievement: str) -> Achievement | None:
         """Return an achievement by its id."""

@@ -24,6 +24,7 @@ from schemas.catalogue import (
     Catalogue,
     Identifier,
     Issuer,
+    JwtKey,
     Key,
     Partner,
     Provider,
@@ -79,7 +80,7 @@ class Draft(Struct, frozen=True, kw_only=True):
     examples: tuple[Example, ...] = ()
     partners: tuple[Partner, ...] = ()
 
-    def build(self, *, base_url: str, keys: Sequence[Key]) -> Catalogue:
+    def build(self, *, base_url: str, keys: Sequence[Key], jwt_keys: Sequence[JwtKey] = ()) -> Catalogue:
         """Return the catalogue of an installation."""
         return Catalogue(
             programme=self.programme,
@@ -91,6 +92,7 @@ class Draft(Struct, frozen=True, kw_only=True):
             assessments=self.assessments,
             achievements=self.achievements,
             partners=self.partners,
+            jwt_keys=tuple(jwt_keys),
         )
 
 

@@ -131,11 +131,10 @@ def _title(name: str, colours: Palette) -> list[str]:
             lines = font.wrapped(name, size, [_chord(y, size) for y in baselines])
             if lines is not None:
                 return [
-                    _path(font.line(line, size, 0, y), colours.dark)
-                    for line, y in zip(lines, baselines, strict=True)
+                    _path(font.line(line, size, 0, y), colours.dark) for line, y in zip(lines, baselines, strict=True)
                 ]
-    text, size = font.fitted(name, _SIZES[-1:], 2 * _ROOM * 0.9)
-    return [_path(font.line(text, size, 0, size * 0.33), colours.dark)]
+    text, smallest = font.fitted(name, _SIZES[-1:], 2 * _ROOM * 0.9)
+    return [_path(font.line(text, smallest, 0, smallest * 0.33), colours.dark)]
 
 
 def _chord(baseline: float, size: float) -> float:

@@ -33,6 +33,7 @@ def certificate_pdf(
     words = translation(achievement, language)
     issued = datetime.fromisoformat(document["validFrom"])
     name = words.name if words else achievement.name
+    names = {assessment.name: name_in(assessment, language) for assessment in catalogue.assessments}
     data = {
         "language": language,
         "words": said,
@@ -47,10 +48,11 @@ def certificate_pdf(
         "issuer": document["issuer"]["name"],
         "place": document["issuer"].get("address", {}).get("addressRegion", ""),
         "date": {"year": issued.year, "month": issued.month, "day": issued.day},
-        "facts": list(_facts(document, language)),
-        "results": list(_results(document, catalogue, language)),
+        "facts": list(facts(document, language)),
+        "results": list(results(document, names, language)),
         "evidence": [
-            [item["name"], item.get("narrative", ""), item.get("id", "")] for item in document.get("evidence", ())
+            [names.get(item["name"], item["name"]), item.get("narrative", ""), item.get("id", "")]
+            for item in document.get("evidence", ())
         ],
         "competencies": [
             [a["targetName"], " · ".join(filter(None, (a.get("targetFramework"), a.get("targetCode"))))]
@@ -63,7 +65,9 @@ def certificate_pdf(
         "id": document["id"],
         "url_start": document["id"].rpartition("/")[0] + "/",
         "url_end": document["id"].rpartition("/")[2],
-        "key": document["proof"][0]["verificationMethod"].rpartition("#")[2] + " · " + date(document["validFrom"], language),
+        "key": document["proof"][0]["verificationMethod"].rpartition("#")[2]
+        + " · "
+        + date(document["validFrom"], language),
         "page": said["page"],
         "badge": badge_svg(catalogue, achievement, language),
         "badge_alt": said["badge_alt"].format(name),
@@ -74,7 +78,8 @@ def certificate_pdf(
     return pdf("certificate", data, issued)
 
 
-def _facts(document: Mapping[str, Any], language: Language) -> Iterator[tuple[str, str]]:
+def facts(document: Mapping[str, Any], language: Language) -> Iterator[tuple[str, str]]:
+    """Yield what a credential says in short: a label, and what stands under it."""
     said, subject = WORDS[language], document["credentialSubject"]
     yield said["awarded"], date(document["awardedDate"], language)
     if "validUntil" in document:
@@ -91,11 +96,12 @@ def _facts(document: Mapping[str, Any], language: Language) -> Iterator[tuple[st
         yield said["assessed_by"], subject["source"]["name"]
 
 
-def _results(document: Mapping[str, Any], catalogue: Catalogue, language: Language) -> Iterator[tuple[str, str, str]]:
+def results(
+    document: Mapping[str, Any], names: Mapping[str, str], language: Language
+) -> Iterator[tuple[str, str, str]]:
     """Yield each result: its assessment, what was reached, what was required."""
     said, subject = WORDS[language], document["credentialSubject"]
     described = {d["id"]: d for d in subject["achievement"].get("resultDescription", ())}
-    names = {assessment.name: name_in(assessment, language) for assessment in catalogue.assessments}
     for result in subject.get("result", ()):
         about = described[result["resultDescription"]]
         if about["id"].endswith("#award"):
@@ -108,4 +114,4 @@ def _results(document: Mapping[str, Any], catalogue: Catalogue, language: Langua
         ]
         needed = [number(about.get("requiredValue", ""), language), levels.get(about.get("requiredLevel", ""), "")]
         shown = " · ".join(filter(None, reached)) or said[result["status"]]
-        yield names.get(about["name"], about["name"]), shown, " · ".join(filter(None, needed)) or "–"
+        yield names.get(about["name"], about["name"]), shown, " · ".join(filter(None, needed)) or "-"

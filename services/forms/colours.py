@@ -7,8 +7,9 @@ from typing import Final
 
 _WHITE: Final = (255, 255, 255)
 _INK: Final = (22, 27, 34)
-_MIDDLE: Final = 0.36
-"""Relative luminance above which dark ink reads better than white (WCAG 2.2, contrast ratio)."""
+_BLACK: Final = (0, 0, 0)
+_MIDDLE: Final = 0.183
+"""Relative luminance up to which white has a contrast of 4.5 to 1, and beyond which black has it (WCAG 2.2 §1.4.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ def palette(colour: str) -> Palette:
         dark=_hex(_mix(base, _INK, 0.55 if not light else 0.75)),
         pale=_hex(_mix(base, _WHITE, 0.94)),
         line=_hex(_mix(base, _WHITE, 0.72)),
-        on_base=_hex(_INK if light else _WHITE),
+        on_base=_hex(_BLACK if light else _WHITE),
     )
 
 

@@ -59,9 +59,7 @@ class Face:
             along = angle + (radians(180) if below else 0)
             c, s = cos(along), sin(along)
             left = -glyph.width * scale / 2
-            glyph.draw(
-                TransformPen(pen, (c * scale, s * scale, s * scale, -c * scale, x + c * left, y + s * left))
-            )
+            glyph.draw(TransformPen(pen, (c * scale, s * scale, s * scale, -c * scale, x + c * left, y + s * left)))
             at += advance
         return str(pen.getCommands())
 

@@ -9,7 +9,8 @@ from typing import Final, Literal
 Language = Literal["en", "fr"]
 LANGUAGES: Final[tuple[Language, ...]] = ("en", "fr")
 _MONTHS_FR: Final = (
-    "janvier février mars avril mai juin juillet août septembre octobre novembre décembre".split()  # noqa: SIM905
+    *("janvier", "février", "mars", "avril", "mai", "juin"),
+    *("juillet", "août", "septembre", "octobre", "novembre", "décembre"),
 )
 
 WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
@@ -50,8 +51,8 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "page": "Page {} of {}",
         "transcript": "Transcript of micro-credentials",
         "transcript_how": (
-            "This transcript lists credentials as they were issued. The signed learner record is attached to this file; each credential "
-            "in it can be checked on its own."
+            "This transcript lists credentials as they were issued. The signed learner record is attached to this file; "
+            "each credential in it can be checked on its own."
         ),
         "learner": "Learner",
         "credential": "Credential",
@@ -100,8 +101,8 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "page": "Page {} de {}",
         "transcript": "Relevé de microcertifications",
         "transcript_how": (
-            "Ce relevé énumère les titres tels qu’ils ont été délivrés. Le dossier signé est joint à ce fichier ; chaque titre peut y "
-            "être vérifié séparément."
+            "Ce relevé énumère les titres tels qu’ils ont été délivrés. Le dossier signé est joint à ce fichier ; "
+            "chaque titre peut y être vérifié séparément."
         ),
         "learner": "Personne apprenante",
         "credential": "Titre",

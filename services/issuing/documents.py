@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from schemas.catalogue import Catalogue, Provider
-from schemas.ids import emblem_url, issuer_did, provider_url
+from schemas.catalogue import Catalogue, JwtKey, Provider
+from schemas.ids import emblem_url, issuer_did, jwk_url, provider_url
 
 CREDENTIALS_V2: Final = "https://www.w3.org/ns/credentials/v2"
 OPEN_BADGES_V3: Final = "https://purl.imsglobal.org/spec/ob/v3p0/context-3.0.3.json"
 OPEN_BADGES_EXTENSIONS: Final = "https://purl.imsglobal.org/spec/ob/v3p0/extensions.json"
 _DID_CONTEXTS: Final = ("https://www.w3.org/ns/did/v1", "https://w3id.org/security/multikey/v1")
+_JWK_CONTEXT: Final = "https://w3id.org/security/jwk/v1"
 
 
 def verification_method(catalogue: Catalogue, key_id: str) -> str:
@@ -24,7 +25,7 @@ def verification_method(catalogue: Catalogue, key_id: str) -> str:
 def did_document(catalogue: Catalogue) -> dict[str, Any]:
     """Return the did:web document of a programme: every key that ever signed stays under `assertionMethod` (CID §2.3.1)."""
     did = issuer_did(catalogue.base_url, catalogue.programme)
-    methods = [
+    methods: list[dict[str, Any]] = [
         {
             "id": verification_method(catalogue, key.id),
             "type": "Multikey",
@@ -33,12 +34,27 @@ def did_document(catalogue: Catalogue) -> dict[str, Any]:
         }
         for key in catalogue.keys
     ]
+    methods += [
+        {
+            "id": verification_method(catalogue, key.id),
+            "type": "JsonWebKey",
+            "controller": did,
+            "publicKeyJwk": jwk(catalogue, key),
+        }
+        for key in catalogue.jwt_keys
+    ]
     return {
-        "@context": list(_DID_CONTEXTS),
+        "@context": [*_DID_CONTEXTS, *([_JWK_CONTEXT] if catalogue.jwt_keys else [])],
         "id": did,
         "verificationMethod": methods,
         "assertionMethod": [method["id"] for method in methods],
     }
+
+
+def jwk(catalogue: Catalogue, key: JwtKey) -> dict[str, Any]:
+    """Return a public JWK, as its own URL and the DID document show it."""
+    kid = jwk_url(catalogue.base_url, catalogue.programme, key.id)
+    return {"kty": "RSA", "n": key.n, "e": key.e, "alg": "RS256", "use": "sig", "kid": kid}
 
 
 def profile(catalogue: Catalogue) -> dict[str, Any]:

@@ -29,6 +29,8 @@ def credstream(*args: str) -> subprocess.CompletedProcess[str]:
         "topics",
         "status revoke",
         "keys create",
+        "credential get",
+        "learner record",
         "endorse key",
         "endorse sign",
         "endorse check",
