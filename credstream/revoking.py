@@ -41,7 +41,7 @@ def request_revocation(
         RefusedError: No such credential was issued, or there is no staff key.
         UnavailableError: Kafka or competency does not answer.
     """
-    issued = _issued(installation, credential_id)
+    issued = issued_here(installation, credential_id)
     member = next(iter(installation.programmes[issued.programme].staff_keys))
     key = signer(installation.secret_path(f"staff/{issued.programme}/{member}.pem"), installation.secret(PASSPHRASE))
     request = StatusRequested(
@@ -70,7 +70,13 @@ def request_revocation(
     return _answer(installation, lane, start, request.request_id)
 
 
-def _issued(installation: Installation, credential_id: str) -> CredentialIssued:
+def issued_here(installation: Installation, credential_id: str) -> CredentialIssued:
+    """Return the record of a credential that was issued here.
+
+    Raises:
+        RefusedError: There is none.
+        UnavailableError: Kafka does not answer.
+    """
     needle = credential_id.encode()
     for record in committed(installation.bootstrap_servers, ISSUED):
         if needle in record.value:

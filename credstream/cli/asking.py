@@ -1,4 +1,4 @@
-"""`credstream why` and `credstream verify`: the questions that people have about a decision and a credential."""
+"""`credstream why`: the question that people have about a decision."""
 
 from __future__ import annotations
 
@@ -76,43 +76,3 @@ def explained_tree(explained: Explained) -> Tree:
     tree.add(f"rule {explained.rule_digest}")
     return tree
 
-
-def verify(
-    *credentials: Annotated[str, Parameter(help="A credential's file, or the id of one issued here.")],
-    as_json: Json = False,
-    data: Data = DEFAULT_FOLDER,
-) -> Exit:
-    """Verify credentials step by step against this installation's issuers. Nothing that a credential points to is fetched.
-
-    Exit code 1 when any is invalid or cannot be told.
-
-    Example: credstream verify badge.json
-    """
-    if not credentials:
-        err.print("credstream verify: name at least one file or id")
-        return Exit.USAGE
-    place = installation(data)
-    verifier = Verifier(documents(place), now=datetime.now(UTC))
-    verdicts = {name: verifier.verify(_bytes(name)) for name in credentials}
-    if as_json:
-        write_json({name: msgspec.to_builtins(verdict) for name, verdict in verdicts.items()})
-    else:
-        for name, verdict in verdicts.items():
-            out.print(_steps(name, verdict))
-    return Exit.DONE if all(v.overall == "valid" for v in verdicts.values()) else Exit.NO
-
-
-def _bytes(name: str) -> bytes:
-    path = Path(name)
-    if path.is_file():
-        return path.read_bytes()
-    raise RefusedError(f"{name}: no such file")
-
-
-def _steps(name: str, verdict: Verdict) -> Tree:
-    colour = {"valid": "green", "invalid": "red"}.get(verdict.overall, "yellow")
-    tree = Tree(f"[bold {colour}]{verdict.overall}[/]  {escape(name)}")
-    for step in verdict.steps:
-        mark = {"pass": "[green]✓[/]", "fail": "[red]✗[/]"}.get(step.outcome, "[yellow]?[/]")
-        tree.add(f"{mark} {step.name}: {escape(step.reason)}")
-    return tree

@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from cyclopts import App
 
-from credstream.cli import asking, demonstrating, endorsing, holding, keeping, ruling, running, sending
+from credstream.cli import asking, demonstrating, endorsing, holding, keeping, ruling, running, sending, verifying
 from credstream.cli.console import err, out
 
 app = App(
@@ -23,7 +23,7 @@ app.command(running.run)
 app.command(demonstrating.demo)
 app.command(sending.send)
 app.command(asking.why)
-app.command(asking.verify)
+app.command(verifying.verify)
 app.command(keeping.export)
 app.command(keeping.topics)
 
