@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,7 +87,7 @@ def of_export(folder: Path) -> Trust:
         raise RefusedError(f"{folder} holds no documents.json; `credstream export {folder}` writes one") from None
 
 
-def key_terms(known: Iterable[Catalogue]) -> dict[str, KeyTerm]:
+def key_terms(known: Collection[Catalogue]) -> dict[str, KeyTerm]:
     """Return for what and when each programme uses its keys, by verification method."""
     return {
         verification_method(catalogue, key.id): KeyTerm(
@@ -98,6 +98,10 @@ def key_terms(known: Iterable[Catalogue]) -> dict[str, KeyTerm]:
         )
         for catalogue in known
         for key in catalogue.keys
+    } | {
+        verification_method(catalogue, key.id): KeyTerm(purpose="credentials", active_from=_instant(key.active_from))
+        for catalogue in known
+        for key in catalogue.jwt_keys
     }
 
 

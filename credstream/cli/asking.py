@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 from cyclopts import Parameter
-from rich.markup import escape
 from rich.tree import Tree
 
-from credstream.cli.console import DEFAULT_FOLDER, Data, Exit, Json, err, installation, out, write_json
-from credstream.documents import documents
+from credstream.cli.console import DEFAULT_FOLDER, Data, Exit, Json, installation, out, write_json
 from credstream.why import Explained, explain, learner_ref_of
 from schemas.errors import RefusedError
 from services.competency.reasons import render
-from services.signing.verdict import Verdict
-from services.signing.verifying import Verifier
 
 
 def why(
@@ -75,4 +70,3 @@ def explained_tree(explained: Explained) -> Tree:
         tree.add(f"evidence: {ref}")
     tree.add(f"rule {explained.rule_digest}")
     return tree
-

@@ -33,8 +33,12 @@ _MARKS: Final = {"pass": "[green]✓[/]", "fail": "[red]✗[/]", "unknown": "[ye
 
 
 def verify(
-    *credentials: Annotated[str, Parameter(help="Files, folders, .ndjson files, ids of credentials issued here, or - .")],
-    recipient: Annotated[str | None, Parameter(help="Ask also whether it is this person's: email:dana@example.ca")] = None,
+    *credentials: Annotated[
+        str, Parameter(help="Files, folders, .ndjson files, ids of credentials issued here, or - .")
+    ],
+    recipient: Annotated[
+        str | None, Parameter(help="Ask also whether it is this person's: email:dana@example.ca")
+    ] = None,
     export: Annotated[Path | None, Parameter(help="Trust what this export holds, offline, instead of --data.")] = None,
     as_json: Json = False,
     data: Data = DEFAULT_FOLDER,

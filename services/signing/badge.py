@@ -119,7 +119,9 @@ def endorsement_form_fault(document: Mapping[str, Any]) -> str | None:
     """Say which member that an EndorsementCredential requires is missing or of another form (§B.1.10), or None."""
     if not {"VerifiableCredential", "EndorsementCredential"} <= {*map(str, as_list(document.get("type")))}:
         return "is no EndorsementCredential"
-    if missing := [name for name in ("id", "name", "issuer", "validFrom", "credentialSubject") if not document.get(name)]:
+    if missing := [
+        name for name in ("id", "name", "issuer", "validFrom", "credentialSubject") if not document.get(name)
+    ]:
         return f"lacks {', '.join(missing)}"
     if not isinstance(document["id"], str) or not id_of(document["issuer"]):
         return "it or its issuer has no id"

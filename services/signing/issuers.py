@@ -96,7 +96,7 @@ class Issuers:
                 return entry
         return VerifyStep("key", "fail", "the token's key is none that the issuer publishes for assertions")
 
-    def _term_fault(self, entry: Mapping[str, Any], made: datetime | None, purpose: Purpose) -> str | None:
+    def _term_fault(self, entry: Mapping[str, Any], made: datetime | None, purpose: Purpose) -> str | None:  # noqa: PLR0911  one answer a line
         """Say why a key may not be used (CID 1.0 §2.2, and the catalogue's own terms), or None.
 
         A revoked key never may, since a thief can date a proof back; an expired one proves what it signed before.

@@ -53,10 +53,9 @@ def read_jws(token: bytes) -> CompactJws | str:
         raw = _decoded(signature)
     except ValueError:
         return "a part of the token is not base64url"
-    for part in (about, content):
-        if isinstance(part, str):
-            return f"in the token: {part}"
-    return CompactJws(about, content, signed, raw)  # type: ignore[arg-type]  both are objects
+    if isinstance(about, str) or isinstance(content, str):
+        return f"in the token: {about if isinstance(about, str) else content}"
+    return CompactJws(about, content, signed, raw)
 
 
 def _decoded(part: bytes) -> bytes:
@@ -82,7 +81,11 @@ def is_read(jws: CompactJws) -> bool:
 def header_fault(header: Mapping[str, Any]) -> str | None:
     """Say why a header is not one of OB 3.0 §8.2.1, or None."""
     if header.get("alg") != ALGORITHM:
-        return f"its algorithm is {header.get('alg')!s}, which is no signature with a public key" if header else "no header"
+        return (
+            f"its algorithm is {header.get('alg')!s}, which is no signature with a public key"
+            if header
+            else "no header"
+        )
     if beyond := sorted(header.keys() - _MEMBERS):
         return f"its header has members that Open Badges do not know: {', '.join(beyond)}"
     if header.get("typ", "JWT") != "JWT":

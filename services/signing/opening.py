@@ -92,7 +92,7 @@ def _baked_in_png(data: bytes) -> bytes:
     return rest.removeprefix(_UNCOMPRESSED).strip()
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview | bytes]]:
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield the type and data of a PNG's chunks up to its end (PNG §5.3)."""
     position = len(_PNG)
     for _ in range(_MAX_CHUNKS):

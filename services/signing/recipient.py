@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from services.signing.badge import as_list
-from services.signing.verdict import VerifyStep
+from services.signing.verdict import StepOutcome, VerifyStep
 
 _SCHEMES: Final = {"email": "emailAddress"}
 _URIS: Final = ("did:", "urn:", "http:", "https:")
@@ -17,26 +17,29 @@ _MAX_IDENTITIES: Final = 50
 _MAX_CHARS: Final = 1_000
 
 
-def recipient_step(subject: Mapping[str, Any], claimed: str) -> VerifyStep:
+def recipient_step(subject: Mapping[str, Any], claimed: str) -> VerifyStep:  # noqa: PLR0911  one answer a line
     """Say whether the subject is this person: `email:a@example.ca`, another identity type and its value, or a subject id."""
-    name = "recipient"
     if claimed.startswith(_URIS):
         if claimed == subject.get("id"):
-            return VerifyStep(name, "pass", "its subject has this id")
-        return VerifyStep(name, "fail", "its subject has another id")
+            return _step("pass", "its subject has this id")
+        return _step("fail", "its subject has another id")
     scheme, separator, identifier = claimed.partition(":")
     if not separator or not identifier.strip() or len(claimed) > _MAX_CHARS:
-        return VerifyStep(name, "unknown", "say who it is as scheme:identifier, as in email:a@example.ca")
+        return _step("unknown", "say who it is as scheme:identifier, as in email:a@example.ca")
     kind = _SCHEMES.get(scheme, scheme)
     known = [i for i in as_list(subject.get("identifier")) if isinstance(i, dict) and i.get("identityType") == kind]
     if not known:
-        return VerifyStep(name, "unknown", f"it names its holder by no {kind}; its issuer can say whose it is")
+        return _step("unknown", f"it names its holder by no {kind}; its issuer can say whose it is")
     told = [_is(entry, identifier) for entry in known[:_MAX_IDENTITIES]]
     if True in told:
-        return VerifyStep(name, "pass", f"its holder has this {kind}")
+        return _step("pass", f"its holder has this {kind}")
     if None in told:
-        return VerifyStep(name, "unknown", f"its {kind} is hashed in a way that is not read here")
-    return VerifyStep(name, "fail", f"its holder has another {kind}")
+        return _step("unknown", f"its {kind} is hashed in a way that is not read here")
+    return _step("fail", f"its holder has another {kind}")
+
+
+def _step(outcome: StepOutcome, reason: str) -> VerifyStep:
+    return VerifyStep("recipient", outcome, reason)
 
 
 def _is(entry: Mapping[str, Any], identifier: str) -> bool | None:

@@ -22,7 +22,7 @@ class StatusLists:
         self._documents, self._judge = documents, judge
         self._found: dict[tuple[str, str, ListPurpose], bytes | str] = {}
 
-    def step(self, document: Mapping[str, Any], issuer: str, purpose: ListPurpose) -> VerifyStep:
+    def step(self, document: Mapping[str, Any], issuer: str, purpose: ListPurpose) -> VerifyStep:  # noqa: PLR0911  one answer a line
         """Say whether the credential's one status entry is set, if it is of this purpose."""
         entry = document.get("credentialStatus")
         if entry is None:

@@ -96,8 +96,8 @@ def credstream_on_jwt(signed: Signed, document: Any) -> Answer:
 def _resealed(signed: Signed, document: Any) -> str:
     """Return the token of a credential with another payload, if the document is not the one that was signed."""
     if document in (signed.document(), json.loads(signed.revoked)):
-        return shapes.jwt_of(document, signed.issuer).decode()
-    header, payload, signature = shapes.jwt_of(signed.document(), signed.issuer).decode().split(".")
+        return shapes.jwt_of(document).decode()
+    header, payload, signature = signed.jwt().decode().split(".")
     text = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
     claims = {name: value for name, value in json.loads(text).items() if name in {"iss", "jti", "sub", "nbf", "exp"}}
     content = {**{name: value for name, value in document.items() if name != "proof"}, **claims}

@@ -14,11 +14,13 @@ from typing import Any
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import rsa
+from support import complete
+from support.pipe import CATALOGUE
 
 from credstream.demo.oulad import Oulad
 from credstream.documents import catalogue_documents
 from credstream.rules.loader import load
-from schemas.catalogue import Achievement, Catalogue, Key, pack
+from schemas.catalogue import Achievement, Catalogue, JwtKey, Key, pack
 from schemas.codec import decode, encode
 from schemas.events import (
     POINT,
@@ -29,7 +31,7 @@ from schemas.events import (
     CredentialIssued,
     IdentityHash,
 )
-from schemas.ids import issuer_did, issuer_document_url, status_list_url
+from schemas.ids import issuer_did, jwk_url, status_list_url
 from services.issuing.credential import FORM
 from services.issuing.documents import verification_method
 from services.issuing.formats import date_time
@@ -43,8 +45,6 @@ from services.status.credential import encoded
 from services.status.ledger import Cadence, ListState
 from streams.issuing import IssuingStage, Progress
 from streams.stage import Record
-from support import complete
-from support.pipe import CATALOGUE
 
 SIGNER, LIST_SIGNER = seed_signer(bytes(32)), seed_signer(bytes([1] * 32))
 RSA = RsaSigner(rsa.generate_private_key(65_537, 2048))
@@ -59,6 +59,7 @@ KEYS = [
     Key(id="credentials-1", purpose="credentials", public_key_multibase=SIGNER.public_multikey, active_from=AT - DAY),
     Key(id="status-1", purpose="status", public_key_multibase=LIST_SIGNER.public_multikey, active_from=AT - DAY),
 ]
+JWT_KEY = JwtKey(id="rsa-1", n=RSA.public_jwk["n"], e=RSA.public_jwk["e"], active_from=AT - DAY)
 OULAD = {
     "assessments.csv": """code_module,code_presentation,id_assessment,assessment_type,date,weight
 AAA,2013J,1752,TMA,19,10
@@ -85,12 +86,15 @@ class Signed:
 
     def jwt(self) -> bytes:
         """Return the credential as a VC-JWT."""
-        return jwt_of(self.document(), self.issuer)
+        return jwt_of(self.document())
 
 
-def jwt_of(document: Mapping[str, Any], issuer: str) -> bytes:
+def jwt_of(document: Mapping[str, Any]) -> bytes:
     """Return a document as a VC-JWT."""
-    return sign_jwt(document, RSA, f"{issuer}#rsa-1")
+    issuer = document["issuer"]["id"]
+    programme = issuer.rpartition(":")[2]
+    base = complete.BASE if programme == "college" else BASE
+    return sign_jwt(document, RSA, jwk_url(base, programme, JWT_KEY.id))
 
 
 def every_shape() -> list[Signed]:
@@ -102,7 +106,10 @@ def samples() -> list[Signed]:
     """Return the fullest shape of each catalogue: the one with the most to tamper with."""
     by_issuer: dict[str, Signed] = {}
     for signed in every_shape():
-        if len(signed.credential) > len(by_issuer.get(signed.issuer, signed).credential) or signed.issuer not in by_issuer:
+        if (
+            len(signed.credential) > len(by_issuer.get(signed.issuer, signed).credential)
+            or signed.issuer not in by_issuer
+        ):
             by_issuer[signed.issuer] = signed
     return list(by_issuer.values())
 
@@ -116,7 +123,7 @@ def catalogues() -> tuple[Catalogue, ...]:
     with TemporaryDirectory() as folder:
         college = complete.catalogue(Path(folder))
     pilots = load(CATALOGUE).build(base_url=BASE, keys=KEYS)
-    return pilots, oulad, msgspec.structs.replace(college, keys=tuple(KEYS), base_url=complete.BASE)
+    return tuple(msgspec.structs.replace(c, keys=tuple(KEYS), jwt_keys=(JWT_KEY,)) for c in (pilots, oulad, college))
 
 
 @cache
@@ -125,18 +132,8 @@ def documents() -> Mapping[str, bytes]:
     found: dict[str, bytes] = {}
     for catalogue in catalogues():
         found |= catalogue_documents(catalogue)
-        url = issuer_document_url(catalogue.base_url, catalogue.programme)
-        found[url] = _with_rsa(json.loads(found[url]))
         found[_list(catalogue)] = status_list(catalogue)
     return found
-
-
-def _with_rsa(about: dict[str, Any]) -> bytes:
-    method = f"{about['id']}#rsa-1"
-    shown = {"id": method, "type": "JsonWebKey", "controller": about["id"], "publicKeyJwk": {**RSA.public_jwk}}
-    about["verificationMethod"].append(shown)
-    about["assertionMethod"].append(method)
-    return json.dumps(about).encode()
 
 
 def _list(catalogue: Catalogue) -> str:
@@ -177,7 +174,9 @@ def _variants(catalogue: Catalogue, achievement: Achievement) -> dict[str, dict[
     named = set(_assessments(msgspec.to_builtins(achievement.rule)))
     used = [a for a in catalogue.assessments if a.id in named][:6]
     subject = "urn:uuid:0192f0aa-5d6f-8c11-8c0a-3f6f0b7f2b01"
-    salted = IdentityHash(identity_type="emailAddress", salt="b7d1c0f2a94e4d7f", identity_hash=_hash("b7d1c0f2a94e4d7f"))
+    salted = IdentityHash(
+        identity_type="emailAddress", salt="b7d1c0f2a94e4d7f", identity_hash=_hash("b7d1c0f2a94e4d7f")
+    )
 
     def results(**given: Any) -> tuple[ClaimedResult, ...]:
         return tuple(

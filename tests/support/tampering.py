@@ -19,10 +19,8 @@ def changed(text: str) -> str:
     if found is None:
         return text + "x"
     at, character = found.start(), found.group()
-    if character.isdigit():
-        other = str(int(character) % 9 + 1)
-    else:
-        other = _FOLLOWING.get(character) or chr(ord(character) + 1)
+    following = _FOLLOWING.get(character) or chr(ord(character) + 1)
+    other = str(int(character) % 9 + 1) if character.isdigit() else following
     return text[:at] + other + text[at + 1 :]
 
 

@@ -128,7 +128,7 @@ def validators(now: datetime = datetime(2026, 6, 1, tzinfo=UTC)) -> Verifier:
 @pytest.mark.parametrize("name", WRONG)
 def test_the_wrong_badges_of_1edtechs_validator_fail_where_they_are_wrong(name: str) -> None:
     badge = shared(f"{VALIDATOR}/simple-err-{name}.json").read_bytes()
-    steps = {step.name: step.outcome for step in validators().verify(badge).steps}
+    steps: dict[str, str] = {step.name: step.outcome for step in validators().verify(badge).steps}
     step, outcome = WRONG[name]
     assert steps[step] == outcome
 
