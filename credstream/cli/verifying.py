@@ -27,6 +27,7 @@ from services.signing.verdict import Verdict
 from streams.settings import Installation
 
 _ID: Final = re.compile(r"(?:https://\S+/credentials/)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
+_STANDARD_INPUT: Final = "standard input"
 _SHOWN: Final = 20
 _COLOURS: Final = {"valid": "green", "invalid": "red", "unknown": "yellow"}
 _MARKS: Final = {"pass": "[green]✓[/]", "fail": "[red]✗[/]", "unknown": "[yellow]?[/]"}
@@ -34,7 +35,7 @@ _MARKS: Final = {"pass": "[green]✓[/]", "fail": "[red]✗[/]", "unknown": "[ye
 
 def verify(
     *credentials: Annotated[
-        str, Parameter(help="Files, folders, .ndjson files, ids of credentials issued here, or - .")
+        str, Parameter(help="Files, folders, .ndjson files, ids of credentials issued here. By default standard input.")
     ],
     recipient: Annotated[
         str | None, Parameter(help="Ask also whether it is this person's: email:dana@example.ca")
@@ -49,14 +50,15 @@ def verify(
     Folders and .ndjson files (one credential a line, or an export's credentials.ndjson) are counted in a table.
     Exit code 0 when all are valid, 1 when any is invalid or cannot be told.
 
-    Example: credstream verify badge.png --recipient email:dana@example.ca
-    Example: credstream verify export/credentials.ndjson --export export
+    Examples:
+        credstream verify badge.png --recipient email:dana@example.ca
+        credstream verify export/credentials.ndjson --export export
     """
     if not credentials and sys.stdin.isatty():
         err.print("credstream verify: name at least one file, folder or id, or pipe a credential in")
         return Exit.USAGE
-    names = credentials or ("-",)
-    if missing := [n for n in names if n != "-" and not Path(n).exists() and not _ID.fullmatch(n)]:
+    names = credentials or (_STANDARD_INPUT,)
+    if missing := [n for n in names if n != _STANDARD_INPUT and not Path(n).exists() and not _ID.fullmatch(n)]:
         err.print(f"credstream verify: no such file, folder or id: {', '.join(missing)}", highlight=False)
         return Exit.USAGE
     place = None if export is not None else installation(data)
@@ -86,8 +88,8 @@ def _given(place: Installation | None) -> Installation:
 
 
 def _found(name: str, place: Installation | None) -> Iterator[Named]:
-    if name == "-":
-        yield "-", sys.stdin.buffer.read(MAX_IMAGE_BYTES + 1)
+    if name == _STANDARD_INPUT:
+        yield name, sys.stdin.buffer.read(MAX_IMAGE_BYTES + 1)
     elif (known := _ID.fullmatch(name)) and not Path(name).exists():
         yield name, issued_here(_given(place), known[1]).credential
     else:

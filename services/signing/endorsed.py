@@ -26,7 +26,7 @@ class Endorsements:
         self._judge = judge
         self._known: dict[str, VerifyStep] = {}
 
-    def step(self, credential: Mapping[str, Any]) -> VerifyStep | None:
+    def step(self, credential: Mapping[str, Any], *, is_signed: bool) -> VerifyStep | None:
         """Say whether every endorsement in it holds and is of what it stands in; None when there are none.
 
         One that has ended, or whose signer is not known here, is told and takes nothing from the credential.
@@ -34,6 +34,8 @@ class Endorsements:
         found = list(_found(credential))
         if not found:
             return None
+        if not is_signed:
+            return VerifyStep("endorsements", "unknown", "not looked at, since the credential's own proof does not hold here")
         if len(found) > _MAX_ENDORSEMENTS:
             return VerifyStep("endorsements", "unknown", f"more than {_MAX_ENDORSEMENTS} endorsements")
         about = {id_of(credential), id_of(credential["issuer"])}

@@ -89,11 +89,14 @@ class Verifier:
             return
         yield VerifyStep("schema", "pass", "has what an Open Badge must have")
         issuer = id_of(document["issuer"])
-        yield from self._secured(document, token, issuer, "credentials")
+        secured = tuple(self._secured(document, token, issuer, "credentials"))
+        yield from secured
         yield self._dates(document)
         yield self._lists.step(document, issuer, "revocation")
         yield self._suspension(document, issuer)
-        if endorsements := self._endorsements.step(document):
+        # Endorsements can cost much, so those that nobody signed for are not judged.
+        is_signed = any((step.name, step.outcome) == ("proof", "pass") for step in secured)
+        if endorsements := self._endorsements.step(document, is_signed=is_signed):
             yield endorsements
         if recipient is not None:
             yield recipient_step(document["credentialSubject"], recipient)
@@ -137,8 +140,8 @@ class Verifier:
 
     def _proofs(self, document: Mapping[str, Any], about: Mapping[str, Any], purpose: Purpose) -> Iterator[VerifyStep]:
         """Judge each proof of a set alone (Data Integrity 1.0 §4.5): those that are read must all hold, and one must."""
-        proofs = as_list(document.get("proof"))
-        if "proof" not in document or not all(isinstance(proof, dict) for proof in proofs):
+        proofs = as_list(document.get("proof", []))
+        if not proofs or not all(isinstance(proof, dict) for proof in proofs):
             yield VerifyStep("proof", "fail", "it is not signed")
             return
         if len(proofs) > _MAX_PROOFS or any("previousProof" in proof for proof in proofs):
@@ -199,7 +202,7 @@ class Verifier:
         told = None if self._is_suspended is None else self._is_suspended(document["id"])
         if told is None:
             return VerifyStep("suspension", "unknown", "only its issuer's own service can tell, and it was not asked")
-        return VerifyStep("suspension", "fail" if told else "pass", "suspended by its issuer" if told else "none")
+        return VerifyStep("suspension", "fail" if told else "pass", "suspended by its issuer" if told else "not suspended")
 
     def _list_steps(self, document: Mapping[str, Any], issuer: str) -> Iterator[VerifyStep]:
         yield from self._secured(document, None, issuer, "status")
