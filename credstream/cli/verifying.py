@@ -50,9 +50,7 @@ def verify(
     Folders and .ndjson files (one credential a line, or an export's credentials.ndjson) are counted in a table.
     Exit code 0 when all are valid, 1 when any is invalid or cannot be told.
 
-    Examples:
-        credstream verify badge.png --recipient email:dana@example.ca
-        credstream verify export/credentials.ndjson --export export
+    Example: credstream verify badge.png --recipient email:dana@example.ca
     """
     if not credentials and sys.stdin.isatty():
         err.print("credstream verify: name at least one file, folder or id, or pipe a credential in")

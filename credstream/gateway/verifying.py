@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import anyio
 import msgspec
@@ -14,6 +14,7 @@ from litestar import Controller, Request, Response, get, post
 from litestar.datastructures import UploadFile
 from litestar.enums import RequestEncodingType
 from litestar.exceptions import HTTPException
+from litestar.params import QueryParameter
 from litestar.response import Template
 
 from credstream.gateway.problems import ProblemError
@@ -38,6 +39,9 @@ _UPLOADS: Final = {
         "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
 }
+
+
+Language = Annotated[str | None, QueryParameter(description="en or fr; by default what the browser prefers")]
 
 
 class Checker:
@@ -116,12 +120,12 @@ class Verification(Controller):
         return Response(verdict.told(), headers={"Cache-Control": "no-store"})
 
     @get("/verify", include_in_schema=False, sync_to_thread=False)
-    def page(self, request: Request[Any, Any, Any], language: str | None = None) -> Template:
+    def page(self, request: Request[Any, Any, Any], language: Language = None) -> Template:
         """Return the page on which anyone can do it."""
         return _page(request, language, None)
 
     @post("/verify", status_code=HTTPStatus.OK, include_in_schema=False, request_max_body_size=_MAX_BODY)
-    async def answer(self, request: Request[Any, Any, Any], checker: Checker, language: str | None = None) -> Template:
+    async def answer(self, request: Request[Any, Any, Any], checker: Checker, language: Language = None) -> Template:
         """Return the page with the verdict on it."""
         return _page(request, language, await _judged(request, checker))
 
