@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 RUN_STATE ?= credstream-data/$(if $(DATA),dataset,demo)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench chaos system lock clean
+.PHONY: help demo test check bench fuzz chaos system lock clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -35,6 +35,9 @@ check: $(READY) ## format, lint, types, import contracts, unit tests
 bench: $(READY) ## the benchmarks, as tables
 	@for program in tests/bench/bench_*.py; do PYTHONPATH=tests $(BIN)/python $$program || exit 1; done
 
+fuzz: $(READY) ## compiled shapes against PyLD on COUNT random credentials; SEED=n repeats a run
+	PYTHONPATH=tests $(BIN)/python tests/bench/fuzz_signing.py --count $(or $(COUNT),100000) $(if $(SEED),--seed $(SEED))
+
 chaos: $(READY) ## kill -9 for longer, with a printed seed; SEED=n repeats one, RESULTS=n sends so many
 	CREDSTREAM_SCHEDULES=3000 $(BIN)/pytest tests/simulation
 	$(BIN)/pytest tests/chaos -s --results $(or $(RESULTS),50000) --seed $(or $(SEED),$(shell date +%s))
@@ -43,6 +46,7 @@ system: ## what tests need beyond Python (Debian, as root)
 	@missing=""; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	command -v promtool >/dev/null || missing="$$missing prometheus"; \
+	command -v softhsm2-util >/dev/null || missing="$$missing softhsm2"; \
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	if [ -n "$$missing" ]; then \
 	  [ "$$(id -u)" = 0 ] || { echo "missing:$$missing; run 'sudo make system'"; exit 1; }; \

@@ -16,8 +16,9 @@ from credstream.rules.loader import Draft
 from schemas.catalogue import Catalogue, Key
 from schemas.errors import RefusedError
 from schemas.topology import DEFAULT_LANES
+from streams import keystore
 from streams.jwt_keys import create_jwt_key, jwt_keys
-from streams.keystore import PASSPHRASE, create_key, write_secret
+from streams.keystore import PASSPHRASE, create_key, published_keys, write_secret
 from streams.settings import (
     CREDENTIAL_SECRET,
     LEARNER_SECRET,
@@ -103,8 +104,7 @@ def _programme(folder: Path, programme: str) -> dict[str, Any]:
 
 def public_keys(installation: Installation, programme: str) -> Sequence[Key]:
     """Return the programme's public keys, as its catalogue publishes them."""
-    path = installation.secret_path(f"keys/{programme}/keys.json")
-    return msgspec.json.decode(path.read_bytes(), type=list[Key]) if path.exists() else []
+    return published_keys(installation, programme)
 
 
 def build_catalogue(installation: Installation, draft: Draft) -> Catalogue:
@@ -124,10 +124,13 @@ def create_signing_key(
 ) -> Key:
     """Make a signing key of a programme; it signs once a catalogue that lists it is published and it is active.
 
+    It is made in a token where the settings name one for its id, else in a file.
+
     `active_from` is in microseconds; the programme's first key of a purpose is active from the beginning, others from now.
 
     Raises:
-        RefusedError: The installation does not know the programme.
+        RefusedError: The installation does not know the programme, or names no usable token.
+        UnavailableError: The token is away.
     """
     if programme not in installation.programmes:
         raise RefusedError(
@@ -137,8 +140,7 @@ def create_signing_key(
     number = 1 + sum(1 for key in known if key.purpose == purpose)
     begins = active_from if active_from is not None else (0 if number == 1 else time.time_ns() // 1000)
     key_id = f"{purpose}-{number}"
-    path = installation.secret_path(f"keys/{programme}/{key_id}.pem")
-    public = create_key(path, installation.secret(PASSPHRASE))
+    public = keystore.create_signing_key(installation, programme, key_id)
     key = Key(id=key_id, purpose=purpose, public_key_multibase=public, active_from=begins)
     index = installation.secret_path(f"keys/{programme}/keys.json")
     draft = index.with_suffix(".draft")

@@ -115,12 +115,16 @@ class Achievement(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Key(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A public key of the programme. The fragment of its verification method is `id`."""
+    """A public key of the programme. The fragment of its verification method is `id`.
+
+    It signs what is dated before `active_until`.
+    """
 
     id: str
     purpose: Literal["credentials", "status"]
     public_key_multibase: str
     active_from: Micros
+    active_until: Micros | None = None
 
 
 class JwtKey(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -174,10 +178,14 @@ class Catalogue(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def key_in_force(self, purpose: Literal["credentials", "status"], instant: Micros) -> Key:
         """Return the key with which something of this instant is signed: the latest one that is active by then.
 
+        Where all have ended it is the last to end: what it would sign waits until the programme publishes how it goes on.
+
         Raises:
             LookupError: No key of that purpose is active yet.
         """
-        active = [k for k in self.keys if k.purpose == purpose and k.active_from <= instant]
+        begun = [k for k in self.keys if k.purpose == purpose and k.active_from <= instant]
+        active = [k for k in begun if k.active_until is None or instant < k.active_until]
+        active = active or [k for k in begun if k.active_until == max(b.active_until or 0 for b in begun)]
         if not active:
             raise LookupError(f"{self.programme}: no {purpose} key is active")
         return max(active, key=lambda k: (k.active_from, k.id))

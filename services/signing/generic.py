@@ -52,7 +52,7 @@ class Canonicaliser:
 
 def _compiled(slotted: Any) -> Shape | None:
     try:
-        return Shape(slotted)
+        return Shape(slotted, max_layouts=0)  # where every string is a slot, hardly any order comes again
     except (ShapeError, UnsignableError, UnknownContextError, UnicodeEncodeError):
         return None  # the full path says what is wrong with this document
 

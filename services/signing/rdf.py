@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import permutations
@@ -17,6 +18,8 @@ from services.signing.plain import UnsignableError, check_expanded, check_plain
 
 XSD_STRING: Final = "http://www.w3.org/2001/XMLSchema#string"
 RDF_LANG_STRING: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#langString"
+_PYLD: Final = threading.Lock()
+"""PyLD keeps prepared contexts in caches that all threads share and none may change at the same time."""
 _MAX_BLANK_NODES: Final = 500
 """RDFC-1.0 is exponential in blank nodes that look alike; no credential needs more than this."""
 _MAX_ORDERS: Final = 10_000
@@ -57,9 +60,11 @@ def _dataset(document: Mapping[str, Any]) -> Mapping[str, Sequence[Triple]]:
     dropped: list[str] = []
     try:
         processor = jsonld.JsonLdProcessor(on_property_dropped=dropped.append)
-        expanded = processor.expand(document, {"documentLoader": load, "base": None})
+        with _PYLD:
+            expanded = processor.expand(document, {"documentLoader": load, "base": None})
         check_expanded(expanded)
-        dataset: Mapping[str, Sequence[Triple]] = processor.to_rdf(expanded, {"documentLoader": load, "base": None})
+        with _PYLD:
+            dataset: Mapping[str, Sequence[Triple]] = processor.to_rdf(expanded, {"documentLoader": load, "base": None})
     except jsonld.JsonLdError as error:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, UnknownContextError):
