@@ -20,6 +20,7 @@ from credstream.cli import (
     running,
     sending,
     simulating,
+    verifying,
     versioning,
 )
 from credstream.cli.console import err, out
@@ -38,7 +39,7 @@ app.command(running.run)
 app.command(demonstrating.demo)
 app.command(sending.send)
 app.command(asking.why)
-app.command(asking.verify)
+app.command(verifying.verify)
 app.command(keeping.export)
 app.command(keeping.topics)
 
