@@ -12,9 +12,11 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from schemas.catalogue import Key
+from credstream.rules.loader import Draft
+from schemas.catalogue import Catalogue, Key
 from schemas.errors import RefusedError
 from schemas.topology import DEFAULT_LANES
+from streams.jwt_keys import create_jwt_key, jwt_keys
 from streams.keystore import PASSPHRASE, create_key, write_secret
 from streams.settings import (
     CREDENTIAL_SECRET,
@@ -82,6 +84,7 @@ def create(
     for programme in programmes:
         create_signing_key(made, programme, "credentials")
         create_signing_key(made, programme, "status")
+        create_jwt_key(made, programme, 0)
     return made
 
 
@@ -102,6 +105,15 @@ def public_keys(installation: Installation, programme: str) -> Sequence[Key]:
     """Return the programme's public keys, as its catalogue publishes them."""
     path = installation.secret_path(f"keys/{programme}/keys.json")
     return msgspec.json.decode(path.read_bytes(), type=list[Key]) if path.exists() else []
+
+
+def build_catalogue(installation: Installation, draft: Draft) -> Catalogue:
+    """Return a draft as this installation publishes it: with its base URL and the programme's public keys."""
+    return draft.build(
+        base_url=installation.base_url,
+        keys=public_keys(installation, draft.programme),
+        jwt_keys=jwt_keys(installation, draft.programme),
+    )
 
 
 def create_signing_key(
@@ -143,6 +155,7 @@ _PURPOSES: Final = {
     f"secrets/{SHARE_SECRET}": "makes learners' share links: without it those handed out end",
     f"secrets/{PASSPHRASE}": "opens every key file; keep it apart from them",
     "secrets/keys": "sign credentials and status lists",
+    "secrets/jwt": "sign credentials as JWTs, and learners' records",
     "secrets/catalogue": "signs catalogues; keep it offline",
     "secrets/staff": "signs staff requests",
     "secrets/providers": "the providers' API keys, to hand over; the gateway keeps only their digests",

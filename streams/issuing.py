@@ -15,14 +15,17 @@ from schemas.codec import decode, encode, headers
 from schemas.errors import IntegrityError, UnavailableError
 from schemas.events import CatalogueAdopted, CredentialClaimed, CredentialIssued
 from schemas.topology import CLAIMED, ISSUED, ISSUING_PROGRESS, Processor
-from services.issuing.credential import date_time, document, shape_key, slot_values
+from services.issuing.credential import document, shape_key, slot_values
 from services.issuing.documents import verification_method
+from services.issuing.formats import date_time
+from services.issuing.wording import Wording
 from services.signing.data_integrity import sign
 from services.signing.keys import Signer
-from services.signing.shape import Shape, Slot, Text
+from services.signing.shape import Shape
 from streams.keystore import signers
 from streams.settings import Installation
 from streams.stage import Output, Record, Step
+from streams.wording import MARKUP, wording
 
 _REMEMBERED: Final = 10_000
 """How many claims of a programme and lane are remembered by digest, to tell a repeat from a conflict."""
@@ -38,16 +41,6 @@ class Progress(Struct, frozen=True, array_like=True):
     last: Mapping[str, int]
 
 
-class _Markup:
-    @staticmethod
-    def slot(name: str) -> Slot:
-        return Slot(name)
-
-    @staticmethod
-    def text(*parts: Any) -> Text:
-        return Text(parts)
-
-
 class IssuingStage:
     """Signs each claim once. Deterministic: the same claim gives the same bytes."""
 
@@ -59,7 +52,7 @@ class IssuingStage:
     def __init__(self, keys: Mapping[tuple[str, str], Signer]) -> None:
         """Sign with these keys, by programme and key id."""
         self._keys = keys
-        self._catalogues: dict[str, Catalogue] = {}
+        self._catalogues: dict[str, Wording] = {}
         self._shapes: OrderedDict[tuple[Any, ...], Shape] = OrderedDict()
 
     def restored(self, lane: int, state: Mapping[bytes, bytes]) -> Progress:  # noqa: ARG002
@@ -102,18 +95,18 @@ class IssuingStage:
         return Step(after, (output,), {slot: event.claim_no.to_bytes(8, "big") + digest}, event.caused_at)
 
     def _issue(self, claim: CredentialClaimed, state: Mapping[bytes, bytes]) -> CredentialIssued:
-        catalogue = self._catalogue(claim, state)
+        words = self._catalogue(claim, state)
         signer = self._keys.get((claim.programme, claim.key_id))
         if signer is None:
             raise UnavailableError(f"the key {claim.key_id} of {claim.programme} is not in this keystore")
-        _check_published(catalogue, claim.key_id, signer)
-        shape = self._shape(claim, catalogue)
-        values = slot_values(claim, catalogue)
+        _check_published(words.catalogue, claim.key_id, signer)
+        shape = self._shape(claim, words)
+        values = slot_values(claim, words)
         credential = sign(
             shape,
             [values[name] for name in shape.slots],
             signer,
-            verification_method=verification_method(catalogue, claim.key_id),
+            verification_method=verification_method(words.catalogue, claim.key_id),
             created=date_time(claim.claimed_at),
         )
         shared = {name: getattr(claim, name) for name in _SHARED}
@@ -121,19 +114,19 @@ class IssuingStage:
             **shared, digest=f"sha256-{hashlib.sha256(credential).hexdigest()}", credential=credential
         )
 
-    def _catalogue(self, claim: CredentialClaimed, state: Mapping[bytes, bytes]) -> Catalogue:
+    def _catalogue(self, claim: CredentialClaimed, state: Mapping[bytes, bytes]) -> Wording:
         if claim.catalogue_digest not in self._catalogues:
             packed = state.get(_catalogue_key(claim.catalogue_digest))
             if packed is None:
                 raise IntegrityError(f"claim {claim.claim_no} of {claim.programme} names a catalogue that never came")
-            self._catalogues[claim.catalogue_digest] = unpack(packed, claim.catalogue_digest)
+            self._catalogues[claim.catalogue_digest] = wording(unpack(packed, claim.catalogue_digest))
         return self._catalogues[claim.catalogue_digest]
 
-    def _shape(self, claim: CredentialClaimed, catalogue: Catalogue) -> Shape:
-        key = shape_key(claim)
+    def _shape(self, claim: CredentialClaimed, words: Wording) -> Shape:
+        key = shape_key(claim, words)
         shape = self._shapes.get(key)
         if shape is None:
-            shape = self._shapes[key] = Shape(document(claim, catalogue, _Markup()))
+            shape = self._shapes[key] = Shape(document(claim, words, MARKUP))
             if len(self._shapes) > _MAX_SHAPES:
                 self._shapes.popitem(last=False)
         return shape

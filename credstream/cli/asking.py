@@ -34,7 +34,7 @@ def why(
     Example: credstream why email:dana@example.ca safe-patient-transfer
     """
     place = installation(data)
-    chosen = _programme(place.programmes, programme)
+    chosen = programme_of(place.programmes, programme)
     found = list(explain(place, chosen, learner_ref_of(place, chosen, learner), achievement))
     if as_json:
         write_json([msgspec.to_builtins(e) for e in found])
@@ -46,7 +46,12 @@ def why(
     return Exit.DONE if found and found[-1].holds else Exit.NO
 
 
-def _programme(known: Any, wanted: str | None) -> str:
+def programme_of(known: Any, wanted: str | None) -> str:
+    """Return the programme that is meant.
+
+    Raises:
+        RefusedError: It is not known, or there are several to choose from.
+    """
     if wanted in known:
         return str(wanted)
     if wanted is None and len(known) == 1:

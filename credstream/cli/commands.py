@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from cyclopts import App
 
-from credstream.cli import asking, demonstrating, keeping, ruling, running, sending
+from credstream.cli import asking, demonstrating, endorsing, holding, keeping, ruling, running, sending
 from credstream.cli.console import err, out
 
 app = App(
@@ -44,3 +44,17 @@ rules.command(ruling.diff)
 rules.command(ruling.publish_rules, name="publish")
 rules.command(ruling.schema)
 app.command(rules)
+
+endorse = App(name="endorse", help="For partners: endorse an achievement with a key of your own.")
+endorse.command(endorsing.new_key, name="key")
+endorse.command(endorsing.sign_endorsement, name="sign")
+endorse.command(endorsing.check_endorsement, name="check")
+app.command(endorse)
+
+credential = App(name="credential", help="Credentials in every form: signed JSON, JWT, badge images, certificates.")
+credential.command(holding.get)
+app.command(credential)
+
+learner = App(name="learner", help="What one learner holds.")
+learner.command(holding.record)
+app.command(learner)

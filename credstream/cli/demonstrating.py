@@ -100,7 +100,7 @@ def demo(
             f"{data} is another programme's ({', '.join(place.programmes)}); name another folder with --data"
         )
     with running(place) as supervisor:
-        catalogue = work.draft.build(base_url=place.base_url, keys=installations.public_keys(place, programme))
+        catalogue = installations.build_catalogue(place, work.draft)
         publish(place, catalogue)
         before = len(outcome(place).issued) if not first else 0
         out.print(f"everything is up after {time.monotonic() - began:.0f} s; look at {gateway_url(place)}/dashboard")

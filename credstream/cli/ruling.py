@@ -180,7 +180,7 @@ def publish_rules(folder: Folder, *, data: Data = DEFAULT_FOLDER) -> Exit:
         err.print(f"not published: {len(failed)} of {len(draft.examples)} examples are decided otherwise")
         return Exit.NO
     place = installation(data)
-    catalogue = draft.build(base_url=place.base_url, keys=installations.public_keys(place, draft.programme))
+    catalogue = installations.build_catalogue(place, draft)
     published = publish(place, catalogue, say=out.print)
     what = "adopted by every lane" if published.new else "this is the current version already"
     out.print(f"{draft.programme} {draft.version}, adoption {published.adoption_no}: {what}")

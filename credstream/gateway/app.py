@@ -28,7 +28,7 @@ from credstream.gateway.inbox import InboxWriter
 from credstream.gateway.keys import KeyRing
 from credstream.gateway.operators import Operators
 from credstream.gateway.providers import Providers
-from credstream.gateway.public import Credentials, Documents, Schemas
+from credstream.gateway.public import Badges, Credentials, Documents, Schemas
 from credstream.gateway.records import Records
 from streams.run import announced, log_json_lines, serve_metrics
 from streams.settings import Installation
@@ -74,6 +74,7 @@ def create_app(installation: Installation) -> Litestar:
             Providers,
             Documents,
             Credentials,
+            Badges,
             Schemas,
             Operators,
             create_static_files_router("/static", [_HERE / "static"], include_in_schema=False),

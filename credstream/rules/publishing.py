@@ -20,6 +20,7 @@ from services.signing.jws import HEADER, sign_detached
 from streams.keystore import PASSPHRASE, signer
 from streams.settings import Installation
 from streams.topics import ends
+from streams.wording import endorsement_faults
 
 _ANSWER_S: Final = 60.0
 _AGAIN_S: Final = 10.0
@@ -41,9 +42,12 @@ def publish(
     """Publish a catalogue and return when every lane has adopted it. Publishing the current one again changes nothing.
 
     Raises:
-        RefusedError: The catalogue key cannot be used or is not the pinned one, or a lane refused the catalogue.
+        RefusedError: An endorsement does not hold, the catalogue key cannot be used or is not the pinned one, or a lane refused
+            the catalogue.
         UnavailableError: Kafka does not answer, or some lane did not answer within a minute.
     """
+    if faults := list(endorsement_faults(catalogue)):
+        raise RefusedError("; ".join(faults))
     digest, packed = pack(catalogue)
     adopted, last = _adopted(installation, catalogue.programme)
     if adopted == digest:

@@ -71,17 +71,19 @@ def _dataset(document: Mapping[str, Any]) -> Mapping[str, Sequence[Triple]]:
     return dataset
 
 
-def triples(document: Mapping[str, Any]) -> Sequence[Triple]:
-    """Return the document's default graph.
+def statements(document: Mapping[str, Any]) -> Sequence[Triple]:
+    """Return the document's statements; one that is not of the default graph has a `graph` too.
 
     Raises:
-        UnsignableError: A term is defined in no context (it would go unsigned), the document has named graphs, or see `plain`.
+        UnsignableError: A term is defined in no context (it would go unsigned), or see `plain`.
         UnknownContextError: It names a context that is not pinned.
     """
-    dataset = _dataset(document)
-    if any(graph for name, graph in dataset.items() if name != "@default"):
-        raise UnsignableError("named graphs have no fast path")
-    return dataset["@default"]
+    out: list[Triple] = []
+    for name, graph in _dataset(document).items():
+        kind = "blank node" if name.startswith("_:") else "IRI"
+        named = {} if name == "@default" else {"graph": {"type": kind, "value": name}}
+        out += [{**triple, **named} for triple in graph]
+    return out
 
 
 def _nquads(dataset: Mapping[str, Sequence[Triple]]) -> str:

@@ -26,7 +26,7 @@ import msgspec
 
 from services.signing.contexts import terms
 from services.signing.pieces import Blank, Fill, Piece, merge
-from services.signing.rdf import RDF_LANG_STRING, XSD_STRING, Triple, canonical, escape, triples
+from services.signing.rdf import RDF_LANG_STRING, XSD_STRING, Triple, canonical, escape, statements
 
 _RDF_JSON: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#JSON"
 _IRI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>\"{}|^`\\\x7f]*")
@@ -79,7 +79,7 @@ class Shape:
         placed = _substituted(document, lambda name: f"{self._nonce}x{names.setdefault(name, len(names))}x")
         self.slots: tuple[str, ...] = tuple(names)
         self._json = Fill(self._split(msgspec.json.encode(placed)[:-1]))
-        self._compile(triples(placed))
+        self._compile(statements(placed))
 
     # -- compiling -----------------------------------------------------------------------------------------------------
 
@@ -87,10 +87,11 @@ class Shape:
         parts = re.split(rb"%bx(\d+)x" % self._nonce.encode(), text)
         return merge([int(part) if i % 2 else part for i, part in enumerate(parts)])
 
-    def _compile(self, statements: Sequence[Triple]) -> None:
+    def _compile(self, stated: Sequence[Triple]) -> None:
         self._iri_slots: set[int] = set()
         self._lines = [
-            tuple(self._pieces(t[place], place) for place in ("subject", "predicate", "object")) for t in statements
+            tuple(self._pieces(t[place], place) for place in ("subject", "predicate", "object", "graph") if place in t)
+            for t in stated
         ]
         used = {piece for line in self._lines for part in line for piece in part if isinstance(piece, int)}
         if missing := set(range(len(self.slots))) - used:
@@ -123,7 +124,7 @@ class Shape:
                 raise ShapeError(f"not an absolute IRI: {value}")
             return pieces
         scheme = _SCHEME.match(pieces[0]) if isinstance(pieces[0], bytes) else None
-        if place == "predicate" or scheme is None or scheme[1].decode() in terms():
+        if place in {"predicate", "graph"} or scheme is None or scheme[1].decode() in terms():
             raise ShapeError("an IRI slot needs a fixed scheme that is no term: urn:uuid:…, https://…")
         if any(isinstance(piece, bytes) and piece.translate(None, _IRI_BYTES) for piece in pieces):
             raise ShapeError(f"characters that an IRI must not hold: {value}")
@@ -140,7 +141,7 @@ class Shape:
                 [
                     piece
                     for line in self._lines
-                    if own in line[0] or own in line[2]
+                    if any(own in part for part in line)
                     for piece in _statement(line, lambda blank, own=own: b"_:a" if blank == own else b"_:z")
                 ]
             )
@@ -203,8 +204,8 @@ def _substituted(node: Any, value_of: Any) -> Any:
 
 
 def _statement(line: Sequence[Sequence[Piece]], named: Any) -> list[Piece]:
-    subject, predicate, value = ([named(p) if isinstance(p, Blank) else p for p in part] for part in line)
-    return [*subject, b" ", *predicate, b" ", *value, b" .\n"]
+    parts = ([named(piece) if isinstance(piece, Blank) else piece for piece in part] + [b" "] for part in line)
+    return [*(piece for part in parts for piece in part), b".\n"]
 
 
 def _lines(text: bytes) -> list[bytes]:

@@ -100,7 +100,7 @@ def whole_pipe(folder: Path, bootstrap_servers: str, *, workers: int = 1) -> Ite
         supervisor.start()
         supervisor.wait_until_ready()
         draft = load_catalogue(CATALOGUE)
-        catalogue = draft.build(base_url=BASE_URL, keys=installations.public_keys(place, PROGRAMME))
+        catalogue = installations.build_catalogue(place, draft)
         publish(place, catalogue)
         yield Pipe(place, supervisor, catalogue)
     finally:
