@@ -200,5 +200,6 @@ def _catalogue(folder: Path | None, data: Path) -> Draft | Catalogue:
 
 
 def _names(catalogue: Draft | Catalogue, language: Language) -> dict[str, str]:
-    names = {a.id: a.name for a in catalogue.assessments} | {a.id: a.name for a in catalogue.achievements}
+    names = {a.id: a.names.get(language, a.name) for a in catalogue.assessments}
+    names |= {a.id: a.name for a in catalogue.achievements}
     return names | {a.id: t.name for a in catalogue.achievements for t in a.translations if t.language == language}
