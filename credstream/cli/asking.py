@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
-import msgspec
 from cyclopts import Parameter
-from rich.tree import Tree
 
 from credstream.cli.answers import plain, trees
 from credstream.cli.console import DEFAULT_FOLDER, Data, Exit, Json, installation, out, reading, write_json

@@ -35,7 +35,9 @@ class Endorsements:
         if not found:
             return None
         if not is_signed:
-            return VerifyStep("endorsements", "unknown", "not looked at, since the credential's own proof does not hold here")
+            return VerifyStep(
+                "endorsements", "unknown", "not looked at, since the credential's own proof does not hold here"
+            )
         if len(found) > _MAX_ENDORSEMENTS:
             return VerifyStep("endorsements", "unknown", f"more than {_MAX_ENDORSEMENTS} endorsements")
         about = {id_of(credential), id_of(credential["issuer"])}

@@ -202,7 +202,9 @@ class Verifier:
         told = None if self._is_suspended is None else self._is_suspended(document["id"])
         if told is None:
             return VerifyStep("suspension", "unknown", "only its issuer's own service can tell, and it was not asked")
-        return VerifyStep("suspension", "fail" if told else "pass", "suspended by its issuer" if told else "not suspended")
+        return VerifyStep(
+            "suspension", "fail" if told else "pass", "suspended by its issuer" if told else "not suspended"
+        )
 
     def _list_steps(self, document: Mapping[str, Any], issuer: str) -> Iterator[VerifyStep]:
         yield from self._secured(document, None, issuer, "status")

@@ -164,7 +164,7 @@ def in_node(badges: list[dict[str, Any]]) -> float | None:
     answer = json.loads(done.stdout)
     proof = answer["first"]["proof"]
     assert proof_fault(badges[0], proof, SIGNER.public_multikey, canonical(badges[0])) is None  # it signed the same
-    return statistics.median(answer["micros"])
+    return float(statistics.median(answer["micros"]))
 
 
 def issuing_step(signer: Any) -> Callable[[int], object]:

@@ -104,8 +104,10 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         "declares entities",
     ),
     "a billion laughs": (
-        b'<!DOCTYPE svg [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;"><!ENTITY c "&b;&b;&b;&b;">]>'
-        b'<svg xmlns:o="https://purl.imsglobal.org/ob/v3p0"><o:credential>&c;</o:credential></svg>',
+        (
+            b'<!DOCTYPE svg [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;"><!ENTITY c "&b;&b;&b;&b;">]>'
+            b'<svg xmlns:o="https://purl.imsglobal.org/ob/v3p0"><o:credential>&c;</o:credential></svg>'
+        ),
         "declares entities",
     ),
     "a file as an entity": (

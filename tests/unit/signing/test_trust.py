@@ -184,7 +184,7 @@ def test_a_credential_and_an_issuer_can_be_endorsed(place: str, about: str) -> N
 def changed(path: str, value: Any) -> dict[str, Any]:
     document = endorsement()
     *parents, last = path.split("/")
-    node = document
+    node: Any = document
     for name in parents:
         node = node[int(name)] if isinstance(node, list) else node[name]
     node[last] = value
