@@ -160,7 +160,10 @@ class Maker:
             **self._some(id=lambda: self.iri(f"evidence{i}", self.random.choice(["https:", "urn:e:"]))),
             "type": ["Evidence"],
             "name": self.text(f"evidence-name{i}"),
-            **self._some(narrative=lambda: self.text("narrative"), genre=lambda: "photo"),
+            **self._some(
+                narrative=lambda: self.text("narrative"),
+                genre=lambda: self._many(1, 3, lambda n: self.text(f"genre{n}")),
+            ),
         }
 
     def _endorsement(self, i: int) -> dict[str, Any]:

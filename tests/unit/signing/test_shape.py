@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.random_shapes import Maker
 
 from services.signing.contexts import CREDENTIALS_V2, OPEN_BADGES_V3, UnknownContextError, context
 from services.signing.generic import Canonicaliser
@@ -76,6 +78,31 @@ def test_the_fast_path_gives_the_standards_bytes(data: st.DataObject, key: tuple
     values = [data.draw(st.sampled_from(few_iris if name in IRIS else few)) for name in shape.slots]
     _, in_nquads = shape.escaped(values)
     assert shape.canonical(values, in_nquads) == canonical(shape.document(values))
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_every_shape_that_a_badge_can_have_gives_the_standards_bytes(seed: int) -> None:
+    """`make fuzz` does this a hundred thousand times."""
+    maker = Maker(seed)
+    shape = Shape(maker.document())
+    for _ in range(4):
+        values = maker.values(shape.slots)
+        _, in_nquads = shape.escaped(values)
+        expected = canonical(shape.document(values))
+        assert shape.canonical(values, in_nquads) == expected
+        assert shape.digest(values, in_nquads) == hashlib.sha256(expected).digest()
+
+
+def test_an_order_that_comes_again_is_laid_out_once_and_too_many_are_sorted() -> None:
+    document = badge(1, 0, 0, until=False)
+    roomy, narrow = Shape(document), Shape(document, max_layouts=2)
+    for n in range(200):
+        values = [f"{n * 7919 * (i + 1) % 10_007}" for i in range(len(roomy.slots))]
+        _, in_nquads = roomy.escaped(values)
+        assert roomy.canonical(values, in_nquads) == narrow.canonical(values, in_nquads)
+    assert 2 < len(roomy._layouts) < 60
+    assert len(narrow._layouts) == 2
 
 
 @settings(max_examples=300, deadline=None)
