@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.npm import EXTERNAL, node_with_packages
 
 from services.signing.contexts import DIGESTS, context
 
-_FOLDER = Path(__file__).parents[1] / "external"
 _MULTIKEY_CONTEXT = "https://w3id.org/security/multikey/v1"
 
 
@@ -47,11 +44,10 @@ class Elsewhere:
 @contextmanager
 def running(log: Path) -> Iterator[Elsewhere]:
     """Run the process, installed from its lock file once a machine."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
+    node = node_with_packages()
+    if node is None:
         pytest.skip("needs system package nodejs (and npm): `make system` installs it")
-    _install(npm)
-    command = [node, str(_FOLDER / "verifiers.mjs")]
+    command = [node, str(EXTERNAL / "verifiers.mjs")]
     with (
         log.open("wb") as errors,
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors) as process,
@@ -64,15 +60,3 @@ def running(log: Path) -> Iterator[Elsewhere]:
         yield elsewhere
         assert process.stdin is not None
         process.stdin.close()
-
-
-def _install(npm: str) -> None:
-    """Install what the lock file names, once; several sessions may want to at the same time."""
-    with (_FOLDER / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        wanted, done = _FOLDER / "package-lock.json", _FOLDER / "node_modules" / ".installed"
-        if done.exists() and done.read_bytes() == wanted.read_bytes():
-            return
-        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-        subprocess.run(command, cwd=_FOLDER, check=True, timeout=280, env=os.environ)
-        done.write_bytes(wanted.read_bytes())
