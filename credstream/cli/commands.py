@@ -8,6 +8,7 @@ from cyclopts import App
 
 from credstream.cli import (
     asking,
+    auditing,
     awarding,
     demonstrating,
     endorsing,
@@ -41,6 +42,7 @@ app.command(sending.send)
 app.command(asking.why)
 app.command(verifying.verify)
 app.command(keeping.export)
+app.command(auditing.audit)
 app.command(keeping.topics)
 
 status = App(name="status", help="Change or show the status of credentials.")

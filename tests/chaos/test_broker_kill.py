@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from support.auditing import violations
 from support.pipe import BASE_URL, CATALOGUE, Pipe, completion, until
 
 from credstream import installation as installations
@@ -47,3 +48,5 @@ def test_the_broker_killed_comes_back_and_every_acknowledged_completion_is_decid
         mine = [d.event_id for d in decided if d.event_id in wanted]
         assert sorted(mine) == sorted(wanted)
         assert len({c.credential_id for c in issued}) == len(issued) == len(sent)
+        pipe.drain()
+        assert violations(place) == []

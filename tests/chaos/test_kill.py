@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from support.auditing import violations
 from support.logs import found, latest, records
 from support.pipe import PROGRAMME, Pipe, until
 from support.replay import replay
@@ -88,6 +89,7 @@ def test_kill_9_at_random_loses_nothing_doubles_nothing_changes_no_byte(
     compare(pipe)
     compare_holdings(pipe, sent, now)
     compare_views(pipe)
+    assert violations(pipe.place) == []
 
 
 def compare(pipe: Pipe) -> None:
