@@ -27,7 +27,6 @@ from services.signing.verdict import Verdict
 from streams.settings import Installation
 
 _ID: Final = re.compile(r"(?:https://\S+/credentials/)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
-_STANDARD_INPUT: Final = "standard input"
 _SHOWN: Final = 20
 _COLOURS: Final = {"valid": "green", "invalid": "red", "unknown": "yellow"}
 _MARKS: Final = {"pass": "[green]✓[/]", "fail": "[red]✗[/]", "unknown": "[yellow]?[/]"}
@@ -52,17 +51,17 @@ def verify(
 
     Example: credstream verify badge.png --recipient email:dana@example.ca
     """
-    if not credentials and sys.stdin.isatty():
+    piped = b"" if credentials or sys.stdin.isatty() else sys.stdin.buffer.read(MAX_IMAGE_BYTES + 1)
+    if not credentials and not piped.strip():
         err.print("credstream verify: name at least one file, folder or id, or pipe a credential in")
         return Exit.USAGE
-    names = credentials or (_STANDARD_INPUT,)
-    if missing := [n for n in names if n != _STANDARD_INPUT and not Path(n).exists() and not _ID.fullmatch(n)]:
+    if missing := [n for n in credentials if not Path(n).exists() and not _ID.fullmatch(n)]:
         err.print(f"credstream verify: no such file, folder or id: {', '.join(missing)}", highlight=False)
         return Exit.USAGE
     place = None if export is not None else installation(data)
     trust = trusting.of_export(export) if export is not None else trusting.of_installation(_given(place))
-    many = [name for name in names if Path(name).is_dir() or name.lower().endswith(".ndjson")]
-    found = chain.from_iterable(_found(name, place) for name in names)
+    many = [name for name in credentials if Path(name).is_dir() or name.lower().endswith(".ndjson")]
+    found = chain([("standard input", piped)] if piped else [], *(_found(name, place) for name in credentials))
     if many:
         return _verify_many(found, trust, recipient, as_json=as_json)
     verifier = trust.verifier(datetime.now(UTC))
@@ -86,9 +85,7 @@ def _given(place: Installation | None) -> Installation:
 
 
 def _found(name: str, place: Installation | None) -> Iterator[Named]:
-    if name == _STANDARD_INPUT:
-        yield name, sys.stdin.buffer.read(MAX_IMAGE_BYTES + 1)
-    elif (known := _ID.fullmatch(name)) and not Path(name).exists():
+    if (known := _ID.fullmatch(name)) and not Path(name).exists():
         yield name, find(_given(place), known[1]).credential
     else:
         yield from found_in(Path(name))

@@ -141,8 +141,8 @@ class Verifier:
     def _proofs(self, document: Mapping[str, Any], about: Mapping[str, Any], purpose: Purpose) -> Iterator[VerifyStep]:
         """Judge each proof of a set alone (Data Integrity 1.0 §4.5): those that are read must all hold, and one must."""
         proofs = as_list(document.get("proof", []))
-        if not proofs or not all(isinstance(proof, dict) for proof in proofs):
-            yield VerifyStep("proof", "fail", "it is not signed")
+        if not proofs or not all(isinstance(proof, dict) and proof.get("type") for proof in proofs):
+            yield VerifyStep("proof", "fail", "it is not signed, or what stands as a proof has no type")
             return
         if len(proofs) > _MAX_PROOFS or any("previousProof" in proof for proof in proofs):
             yield VerifyStep("proof", "unknown", f"more than {_MAX_PROOFS} proofs, or a chain of them")

@@ -85,7 +85,7 @@ def test_kill_9_at_random_loses_nothing_doubles_nothing_changes_no_byte(
     pipe.supervisor.wait_until_ready()
     pipe.drain(180)
     print("kills:", dict(kills))
-    assert set(kills) == {"competency", "issuing", "status", "views"}
+    assert set(kills) == {"competency", "issuing", "status", "views", "forms"}
     compare(pipe)
     compare_holdings(pipe, sent, now)
     compare_views(pipe)

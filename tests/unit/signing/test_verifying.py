@@ -113,6 +113,12 @@ def test_what_was_added_unsigned_is_refused(name: str, value: Any) -> None:
     assert outcomes(verdict({**copied(GOOD), name: value})) == {"proof": "fail"}
 
 
+def test_what_stands_as_a_proof_and_has_no_type_is_refused() -> None:
+    document = signed(badge())
+    assert verdict(document).overall == "valid"
+    assert verdict({**document, "proof": [*document["proof"], {}]}).overall == "invalid"
+
+
 def test_a_context_that_makes_terms_mean_nothing_is_refused() -> None:
     changed = copied(GOOD)
     changed["credentialSubject"] |= {"@context": {"honours": None}, "honours": "summa cum laude"}
