@@ -89,7 +89,11 @@ def test_every_shape_that_a_badge_can_have_gives_the_standards_bytes(seed: int) 
     for _ in range(4):
         values = maker.values(shape.slots)
         _, in_nquads = shape.escaped(values)
-        expected = canonical(shape.document(values))
+        try:
+            expected = canonical(shape.document(values))
+        except UnsignableError as error:
+            assert "control character" in str(error)  # noqa: PT017  the log holds none (schemas.text)
+            continue
         assert shape.canonical(values, in_nquads) == expected
         assert shape.digest(values, in_nquads) == hashlib.sha256(expected).digest()
 
