@@ -47,6 +47,7 @@ system: ## what tests need beyond Python (Debian, as root)
 	@missing=""; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	command -v promtool >/dev/null || missing="$$missing prometheus"; \
+	{ command -v node && command -v npm; } >/dev/null || missing="$$missing nodejs npm"; \
 	command -v softhsm2-util >/dev/null || missing="$$missing softhsm2"; \
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	if [ -n "$$missing" ]; then \
