@@ -137,7 +137,7 @@ def decode(value: bytes | None, /, *allowed: type[msgspec.Struct], max_bytes: in
             QuarantineReason.MALFORMED, "no Confluent wire format: magic byte 0 and a schema id of four bytes"
         )
     writer = published_schemas().get(_PREFIX.unpack_from(value)[1])
-    if writer is None or writer.record not in {t.__name__ for t in allowed}:
+    if writer is None or _TYPES.get(writer.record) not in allowed:
         known = ", ".join(f"{latest_schema(t.__name__).id} ({t.__name__})" for t in allowed)
         raise MalformedError(
             QuarantineReason.UNKNOWN_SCHEMA,
