@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 RUN_STATE ?= credstream-data/$(if $(DATA),dataset,demo)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench chaos fuzz system lock clean
+.PHONY: help demo test lint check bench chaos fuzz system lock clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -25,11 +25,13 @@ demo: $(READY) ## the whole pipe on an embedded Kafka; DATA=folder for OULAD, KE
 test: $(READY) ## every test, on a real Kafka, with short chaos
 	$(BIN)/pytest tests -rs
 
-check: $(READY) ## format, lint, types, import contracts, unit tests
+lint: $(READY) ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check: lint ## lint, and the unit tests
 	$(BIN)/pytest tests/unit tests/properties tests/contract tests/simulation -q
 
 bench: $(READY) ## the benchmarks, as tables
