@@ -1,7 +1,8 @@
 """The stage that signs: claims in, credentials out. It signs nothing that is not a claim in the log.
 
 A claim whose signer is away waits in the lane's state, and those of its programme that follow it queue up behind it, while the
-claims of others go on. They are signed in order when the signer is back: the same bytes, only later.
+claims of others go on. They are signed in order when the signer is back: the same bytes, only later. One whose key is known to be
+compromised by then is voided instead: an outcome that says so takes the place of its credential.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from schemas.catalogue import Catalogue, unpack
+from schemas.catalogue import Catalogue, Key, unpack
 from schemas.codec import decode, encode, headers
 from schemas.errors import IntegrityError, UnavailableError
-from schemas.events import CatalogueAdopted, CredentialClaimed, CredentialIssued, Micros
+from schemas.events import CatalogueAdopted, ClaimVoided, CredentialClaimed, CredentialIssued, Micros, VoidReason
 from schemas.topology import CLAIMED, ISSUED, ISSUING_PROGRESS, Processor
 from services.issuing.credential import document, shape_key, slot_values
 from services.issuing.documents import verification_method
@@ -135,7 +136,7 @@ class IssuingStage:
             log.warning("claims of %s wait: %s", programme, why)
 
     def step(self, lane: Progress, state: Mapping[bytes, bytes], record: Record) -> Step[Progress]:
-        """Sign a claim or let it wait for its signer, or take in a catalogue that later claims name.
+        """Sign or void a claim, or let it wait for its signer, or take in a catalogue that later claims name.
 
         Raises:
             MalformedError: The record is neither.
@@ -185,17 +186,20 @@ class IssuingStage:
         trace: bytes | None,
         state: Mapping[bytes, bytes],
     ) -> Output:
-        """Return the credential's record.
+        """Return the credential's record, or word that there is none since the claim's key is compromised.
 
         Raises:
             UnavailableError: The claim's key cannot sign it now.
             IntegrityError: The claim cannot be issued at all.
         """
+        schedule, published = self._published(lane, claim, state)
+        if published is not None and published.compromised_at is not None:
+            return _voided(claim, schedule, key, trace)
         catalogue, shape, values = self._prepared(claim, state)
         spent = self._spent.setdefault(lane.lane, {})
         if spent.get(claim.programme, 0.0) > _TURN_S:
             raise UnavailableError("its signer is slow, and it has had its turn")
-        signer = self._signer(lane, claim, catalogue, state)
+        signer = self._signer(claim, published)
         began = self._clock()
         try:
             credential = sign(
@@ -220,10 +224,18 @@ class IssuingStage:
         values = slot_values(claim, words)
         return words.catalogue, shape, [values[name] for name in shape.slots]
 
-    def _signer(
-        self, lane: Progress, claim: CredentialClaimed, catalogue: Catalogue, state: Mapping[bytes, bytes]
-    ) -> Signer:
-        """Return the claim's signer, if it holds the key that is published, which has not ended by what is adopted now.
+    def _published(
+        self, lane: Progress, claim: CredentialClaimed, state: Mapping[bytes, bytes]
+    ) -> tuple[str, Key | None]:
+        """Return the digest of the catalogue adopted last, and the claim's key as that publishes it: keys change at once."""
+        newest = lane.adopted.get(claim.programme, claim.catalogue_digest)
+        keys = (
+            self._catalogue(claim, state) if newest == claim.catalogue_digest else self._known(newest, state)
+        ).catalogue.keys
+        return newest, next((key for key in keys if key.id == claim.key_id), None)
+
+    def _signer(self, claim: CredentialClaimed, published: Key | None) -> Signer:
+        """Return the claim's signer, if it holds the key that is published, which has not ended.
 
         Raises:
             UnavailableError: It is not here, is another key, or has ended. Its programme waits: the others are not concerned.
@@ -232,13 +244,9 @@ class IssuingStage:
         signer = self._keys.get((claim.programme, claim.key_id))
         if signer is None:
             raise UnavailableError(f"{name} is not in this keystore")
-        published = next((key for key in catalogue.keys if key.id == claim.key_id), None)
         if published is None or published.public_key_multibase != signer.public_multikey:
             raise UnavailableError(f"{name} is not the one that its catalogue publishes")
-        newest = lane.adopted.get(claim.programme, claim.catalogue_digest)
-        if newest != claim.catalogue_digest:
-            published = next((key for key in self._known(newest, state).catalogue.keys if key.id == claim.key_id), None)
-        if published is None or (published.active_until is not None and claim.claimed_at >= published.active_until):
+        if published.active_until is not None and claim.claimed_at >= published.active_until:
             raise UnavailableError(f"{name} has ended; publish how long it goes on, or what follows it")
         return signer
 
@@ -262,8 +270,21 @@ class IssuingStage:
         return shape
 
 
+def _voided(claim: CredentialClaimed, schedule: str, key: bytes | None, trace: bytes | None) -> Output:
+    shared = {name: getattr(claim, name) for name in _VOIDED}
+    event = ClaimVoided(**shared, reason=VoidReason.KEY_COMPROMISED, catalogue_digest=schedule)
+    event_id = f"{claim.credential_id}:voided"
+    sent = headers(event, source=f"/programmes/{claim.programme}", event_id=event_id, traceparent=trace)
+    return Output(topic=ISSUED, key=key, value=encode(event), headers=sent)
+
+
 _SHARED: Final = tuple(
     name for name in CredentialClaimed.__struct_fields__ if name in CredentialIssued.__struct_fields__
+)
+_VOIDED: Final = tuple(
+    name
+    for name in CredentialClaimed.__struct_fields__
+    if name in ClaimVoided.__struct_fields__ and name != "catalogue_digest"
 )
 
 

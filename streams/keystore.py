@@ -11,7 +11,7 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -31,6 +31,8 @@ Purpose = Literal["credentials", "status"]
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _AGAIN_S: Final = 1.0
 """How long a signer that failed is left alone."""
+_LOOK_S: Final = 1.0
+"""How long a keystore that lacks a key does not look again."""
 
 
 def write_secret(path: Path, value: bytes) -> None:
@@ -107,23 +109,67 @@ def published_keys(installation: Installation, programme: str) -> Sequence[Key]:
 def signers(installation: Installation, purpose: Purpose) -> Mapping[tuple[str, str], Signer]:
     """Return the signer of each of the installation's keys of a purpose, by programme and key id.
 
+    A key that is made later is found when it is first asked for, so a rotation needs no restart.
+
     Raises:
         RefusedError: A key cannot be used, or is not the published one; one line that names the file and its mode.
     """
-    return {
-        (programme, key.id): WatchedSigner(programme, key.id, found)
-        for programme in installation.programmes
-        for key, found in _signers(installation, programme, purpose)
-    }
+    return Keystore(installation, purpose)
 
 
-def _signers(installation: Installation, programme: str, purpose: Purpose) -> Iterator[tuple[Key, Signer]]:
+class Keystore(Mapping[tuple[str, str], Signer]):
+    """The signers of a purpose. Whatever is wrong with a key that is made later, its work waits and the log says so."""
+
+    def __init__(
+        self, installation: Installation, purpose: Purpose, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Open every key.
+
+        Raises:
+            RefusedError: One cannot be used.
+        """
+        self._installation, self._purpose, self._clock = installation, purpose, clock
+        self._signers = self._opened({})
+        self._again_at = clock() + _LOOK_S
+        self._said = ""
+
+    def __getitem__(self, name: tuple[str, str]) -> Signer:
+        """Return a signer; for one that is not known, look again, though not all the time."""
+        if name not in self._signers and self._clock() >= self._again_at:
+            self._again_at = self._clock() + _LOOK_S
+            try:
+                self._signers = self._opened(self._signers)
+            except RefusedError as error:
+                if str(error) != self._said:
+                    self._said = str(error)
+                    log.error("a key cannot be used: %s", error)  # noqa: TRY400  a refusal is one line
+        return self._signers[name]
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """Return the names of the signers that are open."""
+        return iter(self._signers)
+
+    def __len__(self) -> int:
+        """Return how many are open."""
+        return len(self._signers)
+
+    def _opened(self, known: Mapping[tuple[str, str], Signer]) -> Mapping[tuple[str, str], Signer]:
+        return dict(known) | {
+            (programme, key.id): WatchedSigner(programme, key.id, found)
+            for programme in self._installation.programmes
+            for key, found in _signers(self._installation, programme, self._purpose, known)
+        }
+
+
+def _signers(
+    installation: Installation, programme: str, purpose: Purpose, known: Container[tuple[str, str]] = ()
+) -> Iterator[tuple[Key, Signer]]:
     published = published_keys(installation, programme)
     for path in sorted(installation.secret_path(f"keys/{programme}").glob("*.pem")):
         if path.stem not in {key.id for key in published}:
             raise RefusedError(f"{path}: no published key; keys.json beside it does not list {path.stem}")
     for key in published:
-        if key.purpose != purpose:
+        if key.purpose != purpose or (programme, key.id) in known:
             continue
         at = installation.programmes[programme].signers.get(key.id)
         path = _path(installation, programme, key.id)
@@ -145,6 +191,8 @@ def _path(installation: Installation, programme: str, key_id: str) -> Path:
 
 def _has_ended(key: Key) -> bool:
     """Whether it signs no more, so that its private half may be destroyed."""
+    if key.compromised_at is not None:
+        return True
     return key.active_until is not None and key.active_until <= time.time_ns() // 1000
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from openbadgeslib.ob3.ldp import OB3LdpVerifier
 from openbadgeslib.ob3.verifier import OB3VerificationError
 
-from credstream.reading import committed
+from credstream.reading import committed, credentials
 from credstream.trust import of_installation
 from schemas.codec import decode
 from schemas.events import (
@@ -25,7 +25,7 @@ from schemas.events import (
     Verdict,
 )
 from schemas.ids import issuer_did
-from schemas.topology import DECIDED, ISSUED, QUARANTINED, STATUS_CHANGED
+from schemas.topology import DECIDED, QUARANTINED, STATUS_CHANGED
 from streams.settings import Installation
 
 SAMPLE: Final = 300
@@ -71,7 +71,7 @@ def outcome(installation: Installation) -> Outcome:
     servers = installation.bootstrap_servers
     changes = (decode(record.value, CredentialStatusChanged) for record in committed(servers, STATUS_CHANGED))
     statuses = {change.credential_id: change.status for change in changes}
-    issued = [decode(record.value, CredentialIssued) for record in committed(servers, ISSUED)]
+    issued = list(credentials(servers))
     aside = (
         decode(r.value, RecordQuarantined, max_bytes=QUARANTINED.max_bytes) for r in committed(servers, QUARANTINED)
     )
