@@ -46,7 +46,10 @@ _AT_ONCE: Final = 500
 """How many waiting claims of a programme are signed in one transaction."""
 _TURN_S: Final = 0.5
 """How long a programme may sign in one turn of a lane; a slow token's other claims wait for the next, so others get theirs."""
-_LANE: Final = b"\x00lane"
+LANE_KEY: Final = b"\x00lane"
+"""Under which key a lane keeps its own state."""
+WAITING_PREFIX: Final = "waiting:"
+"""How the keys begin under which claims wait."""
 _TRACE: Final = "traceparent"
 
 
@@ -62,6 +65,16 @@ class Progress(Struct, frozen=True, array_like=True):
 
 _DECODER: Final = msgspec.msgpack.Decoder(Progress)  # made once, here: see `schemas.codec`
 _WAITING: Final = msgspec.msgpack.Decoder(WaitingClaim)
+
+
+def read_progress(kept: bytes | None) -> Progress:
+    """Return a lane's own state as it was kept, or a fresh one."""
+    return _DECODER.decode(kept) if kept else Progress(1, {})
+
+
+def read_waiting(kept: bytes) -> CredentialClaimed:
+    """Return a claim that waits."""
+    return decode(_WAITING.decode(kept).value, CredentialClaimed)
 
 
 class IssuingStage:
@@ -83,15 +96,14 @@ class IssuingStage:
 
     def restored(self, lane: int, state: Mapping[bytes, bytes]) -> Progress:
         """Return the lane's numbers."""
-        kept = state.get(_LANE)
-        progress = _DECODER.decode(kept) if kept else Progress(1, {})
+        progress = read_progress(state.get(LANE_KEY))
         for digest in progress.adopted.values():
             note_key_ends(self._known(digest, state).catalogue)
         return replace(progress, lane=lane)
 
     def kept(self, before: Progress, after: Progress) -> Mapping[bytes, bytes | None]:  # noqa: ARG002
         """Return what to write of them."""
-        return {_LANE: msgspec.msgpack.encode(after)}
+        return {LANE_KEY: msgspec.msgpack.encode(after)}
 
     def idle(self, lane: Progress, state: Mapping[bytes, bytes], now: Micros) -> Step[Progress] | None:  # noqa: ARG002
         """Begin a new turn, and sign what waits for signers that are back, in order.
@@ -293,7 +305,7 @@ def _catalogue_key(digest: str) -> bytes:
 
 
 def _waiting_key(programme: str, claim_no: int) -> bytes:
-    return f"waiting:{programme}:{claim_no}".encode()
+    return f"{WAITING_PREFIX}{programme}:{claim_no}".encode()
 
 
 def _check_repeat(claim: CredentialClaimed, last: int, digest: bytes, remembered: bytes | None) -> None:

@@ -13,7 +13,7 @@ import stat
 import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import msgspec
 
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 PASSPHRASE: Final = "keys/passphrase"  # noqa: S105  a file name
 Purpose = Literal["credentials", "status"]
+V = TypeVar("V")
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _AGAIN_S: Final = 1.0
 """How long a signer that failed is left alone."""
@@ -67,7 +68,7 @@ def create_signing_key(installation: Installation, programme: str, key_id: str) 
     """
     at = installation.programmes[programme].signers.get(key_id)
     if at is None:
-        return create_key(_path(installation, programme, key_id), installation.secret(PASSPHRASE))
+        return create_key(key_path(installation, programme, key_id), installation.secret(PASSPHRASE))
     return generate(module(at.module), at.token, at.label or key_id, _pin(installation, at))
 
 
@@ -89,6 +90,14 @@ def signer(path: Path, passphrase: bytes) -> LocalSigner:
         return load_signer(pem, passphrase)
     except KeyFileError as error:
         raise RefusedError(f"{path} (mode {stat.filemode(mode)}): {error}") from None
+
+
+def write_keys(installation: Installation, programme: str, keys: Sequence[Key]) -> None:
+    """List a programme's public keys for its processors, and for whoever publishes its catalogue."""
+    path = installation.secret_path(f"keys/{programme}/keys.json")
+    draft = path.with_suffix(".draft")
+    draft.write_bytes(msgspec.json.format(msgspec.json.encode(keys)))
+    draft.replace(path)
 
 
 def published_keys(installation: Installation, programme: str) -> Sequence[Key]:
@@ -114,51 +123,55 @@ def signers(installation: Installation, purpose: Purpose) -> Mapping[tuple[str, 
     Raises:
         RefusedError: A key cannot be used, or is not the published one; one line that names the file and its mode.
     """
-    return Keystore(installation, purpose)
+    return Rereading(
+        lambda known: {
+            (programme, key.id): WatchedSigner(programme, key.id, found)
+            for programme in installation.programmes
+            for key, found in _signers(installation, programme, purpose, known)
+        }
+    )
 
 
-class Keystore(Mapping[tuple[str, str], Signer]):
-    """The signers of a purpose. Whatever is wrong with a key that is made later, its work waits and the log says so."""
+class Rereading(Mapping[tuple[str, str], V]):
+    """What was read about keys, by programme and key id; read again for a key that it lacks, though not all the time.
+
+    Whatever is wrong with a key that is made later, its work waits and the log says so.
+    """
 
     def __init__(
-        self, installation: Installation, purpose: Purpose, clock: Callable[[], float] = time.monotonic
+        self,
+        read: Callable[[Container[tuple[str, str]]], Mapping[tuple[str, str], V]],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Open every key.
+        """Read; ``read`` is told what is known already.
 
         Raises:
-            RefusedError: One cannot be used.
+            RefusedError: A key cannot be used.
         """
-        self._installation, self._purpose, self._clock = installation, purpose, clock
-        self._signers = self._opened({})
+        self._read, self._clock = read, clock
+        self._found = dict(read(()))
         self._again_at = clock() + _LOOK_S
         self._said = ""
 
-    def __getitem__(self, name: tuple[str, str]) -> Signer:
-        """Return a signer; for one that is not known, look again, though not all the time."""
-        if name not in self._signers and self._clock() >= self._again_at:
+    def __getitem__(self, name: tuple[str, str]) -> V:
+        """Return what is known of a key."""
+        if name not in self._found and self._clock() >= self._again_at:
             self._again_at = self._clock() + _LOOK_S
             try:
-                self._signers = self._opened(self._signers)
+                self._found |= self._read(self._found)
             except RefusedError as error:
                 if str(error) != self._said:
                     self._said = str(error)
                     log.error("a key cannot be used: %s", error)  # noqa: TRY400  a refusal is one line
-        return self._signers[name]
+        return self._found[name]
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        """Return the names of the signers that are open."""
-        return iter(self._signers)
+        """Return the keys that are known."""
+        return iter(self._found)
 
     def __len__(self) -> int:
-        """Return how many are open."""
-        return len(self._signers)
-
-    def _opened(self, known: Mapping[tuple[str, str], Signer]) -> Mapping[tuple[str, str], Signer]:
-        return dict(known) | {
-            (programme, key.id): WatchedSigner(programme, key.id, found)
-            for programme in self._installation.programmes
-            for key, found in _signers(self._installation, programme, self._purpose, known)
-        }
+        """Return how many are."""
+        return len(self._found)
 
 
 def _signers(
@@ -169,30 +182,39 @@ def _signers(
         if path.stem not in {key.id for key in published}:
             raise RefusedError(f"{path}: no published key; keys.json beside it does not list {path.stem}")
     for key in published:
-        if key.purpose != purpose or (programme, key.id) in known:
+        if key.purpose != purpose or key.compromised_at is not None or (programme, key.id) in known:
             continue
-        at = installation.programmes[programme].signers.get(key.id)
-        path = _path(installation, programme, key.id)
-        if at is not None:
-            pin = _pin(installation, at)
-            yield key, TokenSigner(module(at.module), at.token, at.label or key.id, pin, key.public_key_multibase)
-        elif path.exists() or not _has_ended(key):
-            found = signer(path, installation.secret(PASSPHRASE))
-            if found.public_multikey != key.public_key_multibase:
-                raise RefusedError(
-                    f"{path}: holds {found.public_multikey}, but {key.public_key_multibase} is published"
-                )
-            yield key, found
+        held = (
+            installation.programmes[programme].signers.get(key.id) or key_path(installation, programme, key.id).exists()
+        )
+        if held or not _has_ended(key):
+            yield key, open_key(installation, programme, key)
 
 
-def _path(installation: Installation, programme: str, key_id: str) -> Path:
+def open_key(installation: Installation, programme: str, key: Key) -> Signer:
+    """Return the signer of a key, wherever the settings say that it is.
+
+    Raises:
+        RefusedError: It cannot be used, or is not the published one; one line that names the file and its mode.
+    """
+    at = installation.programmes[programme].signers.get(key.id)
+    if at is not None:
+        pin = _pin(installation, at)
+        return TokenSigner(module(at.module), at.token, at.label or key.id, pin, key.public_key_multibase)
+    path = key_path(installation, programme, key.id)
+    found = signer(path, installation.secret(PASSPHRASE))
+    if found.public_multikey != key.public_key_multibase:
+        raise RefusedError(f"{path}: holds {found.public_multikey}, but {key.public_key_multibase} is published")
+    return found
+
+
+def key_path(installation: Installation, programme: str, key_id: str) -> Path:
+    """Return the file of a key."""
     return installation.secret_path(f"keys/{programme}/{key_id}.pem")
 
 
 def _has_ended(key: Key) -> bool:
     """Whether it signs no more, so that its private half may be destroyed."""
-    if key.compromised_at is not None:
-        return True
     return key.active_until is not None and key.active_until <= time.time_ns() // 1000
 
 

@@ -49,7 +49,8 @@ class WaitingCounts:
 
 def note_key_ends(catalogue: Catalogue) -> None:
     """Show when the last of a programme's published keys of each purpose ends."""
-    for purpose in {key.purpose for key in catalogue.keys}:
-        ends = [key.active_until for key in catalogue.keys if key.purpose == purpose]
+    sound = [key for key in catalogue.keys if key.compromised_at is None]
+    for purpose in {key.purpose for key in sound}:
+        ends = [key.active_until for key in sound if key.purpose == purpose]
         last = max(inf if end is None else end / _SECOND for end in ends)
         metrics.KEY_END.labels(catalogue.programme, purpose).set(last)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Engine, Row, desc, select
 
-from schemas.catalogue import Catalogue, unpack
+from schemas.catalogue import Catalogue, JwtKey, unpack
 from schemas.errors import IntegrityError, UnavailableError
 from schemas.ids import credential_url, issuer_did, jwk_url
 from services.forms.badge_image import badge_svg, png
@@ -25,6 +26,7 @@ from services.signing.badge import parsed
 from services.signing.data_integrity import CRYPTOSUITE, proof_fault
 from services.signing.generic import Canonicaliser
 from services.signing.rsa import RsaSigner
+from services.signing.schedule import in_force
 from services.signing.vc_jwt import sign_jwt
 from streams.form_store import Form, FormName, FormStore, RecordForm
 from streams.settings import Installation
@@ -136,17 +138,21 @@ class Workshop:
         return makers[form]()
 
     def _jwt(self, document: Mapping[str, Any], catalogue: Catalogue) -> bytes:
-        """Sign with the newest of the published keys that is at hand: a key that verifiers cannot find signs nothing."""
-        mine = {name: signer for (programme, name), signer in self._signers.items() if programme == catalogue.programme}
-        held = [key for key in catalogue.jwt_keys if key.id in mine and mine[key.id].public_jwk["n"] == key.n]
-        if not held:
+        """Sign with the published key that is in force: a key that verifiers cannot find signs nothing."""
+        now = time.time_ns() // 1000
+        held = [key for key in catalogue.jwt_keys if self._holds(catalogue.programme, key)]
+        key = in_force(held, now)
+        if key is None:
             raise UnavailableError(
-                f"{catalogue.programme} publishes no JWT key that is at hand here; "
-                "make one with `credstream keys create --purpose jwt` and publish its catalogue again"
+                f"{catalogue.programme} publishes no JWT key that is at hand here and in force; "
+                "make one with `credstream keys rotate --purpose jwt`"
             )
-        key = max(held, key=lambda k: (k.active_from, k.id))
         kid = jwk_url(catalogue.base_url, catalogue.programme, key.id)
-        return sign_jwt(document, mine[key.id], kid)
+        return sign_jwt(document, self._signers[catalogue.programme, key.id], kid)
+
+    def _holds(self, programme: str, key: JwtKey) -> bool:
+        signer = self._signers.get((programme, key.id))
+        return signer is not None and signer.public_jwk["n"] == key.n
 
     def _issued(self, row: Row[Any]) -> Mapping[str, Any]:
         """Return a credential's document once its own proof says that it was issued here.

@@ -10,10 +10,13 @@ from credstream.cli import (
     asking,
     auditing,
     awarding,
+    compromising,
     demonstrating,
     endorsing,
     holding,
     keeping,
+    key_checking,
+    key_schedule,
     keyring,
     rejudging,
     reviewing,
@@ -60,7 +63,12 @@ review.command(reviewing.decide)
 app.command(review)
 
 keys = App(name="keys", help="The keys that sign credentials and status lists, and those of persons.")
-keys.command(keeping.create_key, name="create")
+keys.command(key_schedule.create)
+keys.command(key_schedule.table, name="list")
+keys.command(key_schedule.rotate)
+keys.command(key_schedule.retire)
+keys.command(compromising.compromised)
+keys.command(key_checking.check)
 keys.command(keyring.person)
 app.command(keys)
 

@@ -34,10 +34,14 @@ def purpose_of(key: AnyKey) -> Purpose:
     return key.purpose if isinstance(key, Key) else "jwt"
 
 
+def every_key(catalogue: Catalogue) -> Sequence[AnyKey]:
+    """Return all keys of a programme, of every purpose."""
+    return [*catalogue.keys, *catalogue.jwt_keys]
+
+
 def keys_of(catalogue: Catalogue, purpose: Purpose) -> Sequence[AnyKey]:
     """Return a programme's keys of a purpose."""
-    every: tuple[AnyKey, ...] = (*catalogue.keys, *catalogue.jwt_keys)
-    return [key for key in every if purpose_of(key) == purpose]
+    return [key for key in every_key(catalogue) if purpose_of(key) == purpose]
 
 
 def find(catalogue: Catalogue, key_id: str) -> AnyKey:
@@ -46,10 +50,9 @@ def find(catalogue: Catalogue, key_id: str) -> AnyKey:
     Raises:
         RefusedError: There is none.
     """
-    every: tuple[AnyKey, ...] = (*catalogue.keys, *catalogue.jwt_keys)
-    found = next((key for key in every if key.id == key_id), None)
+    found = next((key for key in every_key(catalogue) if key.id == key_id), None)
     if found is None:
-        known = ", ".join(key.id for key in every)
+        known = ", ".join(key.id for key in every_key(catalogue))
         raise RefusedError(f"{catalogue.programme} publishes no key {key_id}; it publishes {known}")
     return found
 
@@ -126,8 +129,7 @@ def marked(catalogue: Catalogue, key: AnyKey, now: Micros) -> Catalogue:
     waiting = [k for k in keys_of(after, purpose) if k.compromised_at is None and k.active_from > now - HEADSTART]
     if not waiting:
         raise RefusedError(f"{catalogue.programme} has no other {purpose} key; make one first")
-    # One that was published before is known to verifiers already, so it is preferred to one made just now.
-    known = min(waiting, key=lambda k: k.id)
+    known = min(waiting, key=lambda k: (len(k.id), k.id))  # the one made first: verifiers may know it already
     return begun_at(after, known, now - HEADSTART - _SECOND)
 
 
