@@ -5,9 +5,11 @@ Each credential's own proof is verified first, with keys that this installation 
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -75,7 +77,7 @@ class Workshop:
             UnavailableError: No key signs JWTs yet.
         """
         language = "en" if form == "jwt" else language  # a JWT says what the credential says, in its language
-        kept = self._store.find(credential_id, form, language)
+        kept = self._kept(credential_id, form, language)
         if kept is not None or not _UUID.fullmatch(credential_id):
             return kept
         row = self._one(select(CREDENTIAL).where(CREDENTIAL.c.id == credential_id))
@@ -107,7 +109,7 @@ class Workshop:
             return None
         name = record_id([row.document for row in rows])
         language = "en" if form == "jwt" else language
-        kept = self._store.find(name, form, language)
+        kept = self._kept(name, form, language)
         if kept is not None:
             return kept
         with self._making:
@@ -120,6 +122,20 @@ class Workshop:
         with self._making:
             printed = transcript_pdf(signed.body, documents, catalogue, record["id"], language)
         return self._store.keep(name, form, language, Form(printed, _TYPES[form]))
+
+    def _kept(self, name: str, form: str, language: Language) -> Form | None:
+        """Return what is kept; what a compromised key signed is forgotten, and so made anew with another one."""
+        token = self._store.find(name, "jwt", "en")
+        if token is not None and self._is_lost(token.body):
+            self._store.forget([name])
+        return self._store.find(name, form, language)
+
+    def _is_lost(self, token: bytes) -> bool:
+        """Say whether the key that signed a JWT of ours is compromised, by the newest catalogue."""
+        kid = str(json.loads(urlsafe_b64decode(token.partition(b".")[0] + b"=="))["kid"])
+        start, _, key_id = kid.rpartition("/keys/")
+        catalogue = self._newest(start.rpartition("/")[2])
+        return any(key.id == key_id and key.compromised_at is not None for key in catalogue.jwt_keys)
 
     def _make(self, form: FormName, row: Row[Any], document: Mapping[str, Any], language: Language) -> bytes:
         catalogue = self._catalogue(row.programme, row.catalogue_digest)

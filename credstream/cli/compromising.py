@@ -269,8 +269,8 @@ def _table(key: str, signed: Signed, left: Rest, since: Micros) -> Table:
         table.add_row(escape(name), *counts)
     unsigned = len(signed.claims) - len(signed.issued) - len(signed.voided)
     table.caption = (
-        f"{len(left.requests):,} stand and are issued anew; {left.gone:,} are revoked already; {len(left.stuck):,} cannot be issued "
-        f"anew; {unsigned:,} claims wait unsigned: they are voided and claimed anew"
+        f"{len(left.requests):,} stand and are issued anew; {left.gone:,} are revoked already; {len(left.stuck):,} cannot be issued"
+        f" anew; {unsigned:,} claims wait unsigned: they are voided and claimed anew"
     )
     table.caption_justify = "left"
     return table
