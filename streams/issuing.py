@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from schemas.catalogue import Catalogue, Key, unpack
 from schemas.codec import decode, encode, headers
 from schemas.errors import IntegrityError, UnavailableError
-from schemas.events import CatalogueAdopted, ClaimVoided, CredentialClaimed, CredentialIssued, Micros, VoidReason
+from schemas.events import CatalogueAdopted, CredentialClaimed, CredentialIssued, Micros
 from schemas.topology import CLAIMED, ISSUED, ISSUING_PROGRESS, Processor
 from services.issuing.credential import document, shape_key, slot_values
 from services.issuing.documents import verification_method
@@ -33,7 +33,8 @@ from services.signing.shape import Shape
 from streams.keystore import signers
 from streams.settings import Installation
 from streams.stage import Output, Record, Step
-from streams.waiting import WaitingClaim, WaitingCounts, note_key_ends
+from streams.voiding import voided
+from streams.waiting import WaitingClaim, WaitingCounts, note_key_ends, read_waiting, waiting_key
 from streams.wording import MARKUP, wording
 
 log = logging.getLogger(__name__)
@@ -48,8 +49,6 @@ _TURN_S: Final = 0.5
 """How long a programme may sign in one turn of a lane; a slow token's other claims wait for the next, so others get theirs."""
 LANE_KEY: Final = b"\x00lane"
 """Under which key a lane keeps its own state."""
-WAITING_PREFIX: Final = "waiting:"
-"""How the keys begin under which claims wait."""
 _TRACE: Final = "traceparent"
 
 
@@ -64,17 +63,11 @@ class Progress(Struct, frozen=True, array_like=True):
 
 
 _DECODER: Final = msgspec.msgpack.Decoder(Progress)  # made once, here: see `schemas.codec`
-_WAITING: Final = msgspec.msgpack.Decoder(WaitingClaim)
 
 
 def read_progress(kept: bytes | None) -> Progress:
     """Return a lane's own state as it was kept, or a fresh one."""
     return _DECODER.decode(kept) if kept else Progress(1, {})
-
-
-def read_waiting(kept: bytes) -> CredentialClaimed:
-    """Return a claim that waits."""
-    return decode(_WAITING.decode(kept).value, CredentialClaimed)
 
 
 class IssuingStage:
@@ -118,7 +111,7 @@ class IssuingStage:
         for programme, first in lane.waiting.items():
             end = min(lane.last[programme] + 1, first + _AT_ONCE)
             for number in range(first, end):
-                key = _waiting_key(programme, number)
+                key = waiting_key(programme, number)
                 claim, output = self._signed_later(lane, state[key], state)
                 if output is None:
                     break
@@ -133,7 +126,7 @@ class IssuingStage:
     def _signed_later(
         self, lane: Progress, kept: bytes, state: Mapping[bytes, bytes]
     ) -> tuple[CredentialClaimed, Output | None]:
-        waited = _WAITING.decode(kept)
+        waited = read_waiting(kept)
         claim = decode(waited.value, CredentialClaimed)
         try:
             return claim, self._issue(lane, claim, waited.key, waited.trace, state)
@@ -186,7 +179,7 @@ class IssuingStage:
         self._prepared(event, state)  # what could never be issued parks the lane here, where it stands
         kept = msgspec.msgpack.encode(WaitingClaim(record.key, trace, record.value or b""))
         after = replace(after, waiting={**lane.waiting, event.programme: first})
-        return Step(after, changes={**taken, _waiting_key(event.programme, event.claim_no): kept})
+        return Step(after, changes={**taken, waiting_key(event.programme, event.claim_no): kept})
 
     # -- one claim -----------------------------------------------------------------------------------------------------
 
@@ -206,7 +199,7 @@ class IssuingStage:
         """
         schedule, published = self._published(lane, claim, state)
         if published is not None and published.compromised_at is not None:
-            return _voided(claim, schedule, key, trace)
+            return voided(claim, schedule, key, trace)
         catalogue, shape, values = self._prepared(claim, state)
         spent = self._spent.setdefault(lane.lane, {})
         if spent.get(claim.programme, 0.0) > _TURN_S:
@@ -282,30 +275,13 @@ class IssuingStage:
         return shape
 
 
-def _voided(claim: CredentialClaimed, schedule: str, key: bytes | None, trace: bytes | None) -> Output:
-    shared = {name: getattr(claim, name) for name in _VOIDED}
-    event = ClaimVoided(**shared, reason=VoidReason.KEY_COMPROMISED, catalogue_digest=schedule)
-    event_id = f"{claim.credential_id}:voided"
-    sent = headers(event, source=f"/programmes/{claim.programme}", event_id=event_id, traceparent=trace)
-    return Output(topic=ISSUED, key=key, value=encode(event), headers=sent)
-
-
 _SHARED: Final = tuple(
     name for name in CredentialClaimed.__struct_fields__ if name in CredentialIssued.__struct_fields__
-)
-_VOIDED: Final = tuple(
-    name
-    for name in CredentialClaimed.__struct_fields__
-    if name in ClaimVoided.__struct_fields__ and name != "catalogue_digest"
 )
 
 
 def _catalogue_key(digest: str) -> bytes:
     return f"\x00catalogue:{digest}".encode()
-
-
-def _waiting_key(programme: str, claim_no: int) -> bytes:
-    return f"{WAITING_PREFIX}{programme}:{claim_no}".encode()
 
 
 def _check_repeat(claim: CredentialClaimed, last: int, digest: bytes, remembered: bytes | None) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from math import inf
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from schemas.catalogue import Catalogue
@@ -23,6 +24,21 @@ class WaitingClaim(Struct, frozen=True, array_like=True):
     key: bytes | None
     trace: bytes | None
     value: bytes
+
+
+_DECODER: Final = msgspec.msgpack.Decoder(WaitingClaim)  # made once, here: see `schemas.codec`
+WAITING_PREFIX: Final = "waiting:"
+"""How the keys begin under which claims wait."""
+
+
+def waiting_key(programme: str, claim_no: int) -> bytes:
+    """Return under which key a claim waits."""
+    return f"{WAITING_PREFIX}{programme}:{claim_no}".encode()
+
+
+def read_waiting(kept: bytes) -> WaitingClaim:
+    """Return a claim that waits, as it was kept."""
+    return _DECODER.decode(kept)
 
 
 class WaitingCounts:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from credstream.reading import committed
 from credstream.rules.adopted import lanes_kept
 from schemas.codec import decode
-from schemas.events import Micros, StatusListPublished
+from schemas.events import CredentialClaimed, Micros, StatusListPublished
 from schemas.topology import ISSUING_PROGRESS, LIST_PUBLISHED, Processor
 from services.competency import ledger as ledgers
 from streams import topics
 from streams.competency import LEDGER_KEY
-from streams.issuing import LANE_KEY, WAITING_PREFIX, Progress, read_progress, read_waiting
+from streams.issuing import LANE_KEY, Progress, read_progress
 from streams.settings import Installation
+from streams.waiting import WAITING_PREFIX, read_waiting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +78,7 @@ def _issuing(place: Installation, programme: str) -> tuple[Mapping[int, Progress
     waiting: dict[int, Counter[str]] = {}
     for (lane, _), value in kept.items():
         if value is not None:
-            waiting.setdefault(lane, Counter())[read_waiting(value).key_id] += 1
+            waiting.setdefault(lane, Counter())[decode(read_waiting(value).value, CredentialClaimed).key_id] += 1
     return own, waiting
 
 
