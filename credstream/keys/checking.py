@@ -88,7 +88,7 @@ def _listed(schedule: Schedule) -> Checked:
             what=what,
             outcome="wrong",
             found=f"not as published: {', '.join(unlike)}",
-            do="credstream keys rotate writes it anew, from what is published; or publish what it says",
+            do="ask again for what was interrupted, or restore it from the backup",
         )
     new = sorted(local.keys() - published.keys())
     told = f"; made and not published: {', '.join(new)}" if new else ""
