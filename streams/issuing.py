@@ -47,6 +47,7 @@ _AT_ONCE: Final = 500
 """How many waiting claims of a programme are signed in one transaction."""
 _TURN_S: Final = 0.5
 """How long a programme may sign in one turn of a lane; a slow token's other claims wait for the next, so others get theirs."""
+CATALOGUE_PREFIX: Final = b"\x00catalogue:"
 LANE_KEY: Final = b"\x00lane"
 """Under which key a lane keeps its own state."""
 _TRACE: Final = "traceparent"
@@ -152,7 +153,7 @@ class IssuingStage:
         if isinstance(event, CatalogueAdopted):
             note_key_ends(unpack(event.catalogue, event.digest))
             after = replace(lane, adopted={**lane.adopted, event.programme: event.digest})
-            return Step(after, changes={_catalogue_key(event.digest): event.catalogue})
+            return Step(after, changes={catalogue_key(event.digest): event.catalogue})
         digest = hashlib.sha256(record.value or b"").digest()[:16]
         slot = f"claim:{event.programme}:{event.claim_no % _REMEMBERED}".encode()
         last = lane.last.get(event.programme, -1)
@@ -256,13 +257,13 @@ class IssuingStage:
         return signer
 
     def _catalogue(self, claim: CredentialClaimed, state: Mapping[bytes, bytes]) -> Wording:
-        if _catalogue_key(claim.catalogue_digest) not in state and claim.catalogue_digest not in self._catalogues:
+        if catalogue_key(claim.catalogue_digest) not in state and claim.catalogue_digest not in self._catalogues:
             raise IntegrityError(f"claim {claim.claim_no} of {claim.programme} names a catalogue that never came")
         return self._known(claim.catalogue_digest, state)
 
     def _known(self, digest: str, state: Mapping[bytes, bytes]) -> Wording:
         if digest not in self._catalogues:
-            self._catalogues[digest] = wording(unpack(state[_catalogue_key(digest)], digest))
+            self._catalogues[digest] = wording(unpack(state[catalogue_key(digest)], digest))
         return self._catalogues[digest]
 
     def _shape(self, claim: CredentialClaimed, words: Wording) -> Shape:
@@ -280,8 +281,9 @@ _SHARED: Final = tuple(
 )
 
 
-def _catalogue_key(digest: str) -> bytes:
-    return f"\x00catalogue:{digest}".encode()
+def catalogue_key(digest: str) -> bytes:
+    """Return under which key a lane keeps a catalogue."""
+    return CATALOGUE_PREFIX + digest.encode()
 
 
 def _check_repeat(claim: CredentialClaimed, last: int, digest: bytes, remembered: bytes | None) -> None:

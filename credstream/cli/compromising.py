@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Final
 
 from cyclopts import Parameter
@@ -27,12 +28,12 @@ from credstream.cli.console import (
     out,
     write_json,
 )
-from credstream.cli.key_schedule import CatalogueKey, KeyId, Output
+from credstream.cli.key_schedule import KeyId, Output
 from credstream.cli.rejudging import DryRun, Rate
 from credstream.cli.watching import counted, progress_bar
 from credstream.keys import drill, rotation
 from credstream.keys.drill import Rest, Signed
-from credstream.keys.lanes import lanes, lists_by_key
+from credstream.keys.lanes import issuing_lanes, lists_by_key
 from credstream.keys.publishing import Schedule, Signing, current, publish
 from credstream.people import member_of
 from credstream.staff import jobs
@@ -63,7 +64,9 @@ def compromised(
     dry_run: DryRun = False,
     programme: Programme = None,
     member: Member = None,
-    catalogue_key: CatalogueKey = None,
+    catalogue_key: Annotated[
+        Path | None, Parameter(help="The file of your catalogue key; by default that of this installation.")
+    ] = None,
     output: Output = None,
     as_json: Json = False,
     yes: Yes = False,
@@ -221,14 +224,14 @@ class _Drill:
         return tally.refused
 
     def _lanes_behind(self) -> int:
-        schedule = current(self.place, self.asking.programme)
-        marking = {
-            version.digest
-            for version in schedule.versions
-            if any(k.id == self.key and k.compromised_at is not None for k in version.catalogue.keys)
-        }
-        found = lanes(self.place, schedule.programme)
-        return sum(one.adopted not in marking or one.waiting.get(self.key, 0) > 0 for one in found)
+        found = issuing_lanes(self.place, self.asking.programme)
+        told = [
+            lane
+            for lane, one in found.items()
+            if not one.waiting.get(self.key, 0)
+            if any(key.id == self.key and key.compromised_at is not None for key in one.keys)
+        ]
+        return self.place.kafka.lanes - len(told)
 
     def _signed_lists(self) -> int:
         return len(lists_by_key(self.place, self.asking.programme).get(self.key, ()))

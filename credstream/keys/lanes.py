@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from credstream.reading import committed
 from credstream.rules.adopted import lanes_kept
+from schemas.catalogue import Key, unpack
 from schemas.codec import decode
 from schemas.events import CredentialClaimed, Micros, StatusListPublished
 from schemas.topology import ISSUING_PROGRESS, LIST_PUBLISHED, Processor
 from services.competency import ledger as ledgers
 from streams import topics
 from streams.competency import LEDGER_KEY
-from streams.issuing import LANE_KEY, Progress, read_progress
+from streams.issuing import CATALOGUE_PREFIX, LANE_KEY, Progress, catalogue_key, read_progress
 from streams.settings import Installation
 from streams.waiting import WAITING_PREFIX, read_waiting
 
@@ -27,7 +28,6 @@ class LaneKeys:
     clock: Micros
     claims: int
     done: int
-    adopted: str | None
     waiting: Mapping[str, int]
     is_quiet: bool
 
@@ -42,44 +42,69 @@ def lanes(place: Installation, programme: str) -> Sequence[LaneKeys]:
     Raises:
         UnavailableError: Kafka does not answer.
     """
-    progress, waiting = _issuing(place, programme)
+    issuing_found = issuing_lanes(place, programme)
     behind = {lag.lane for lag in topics.lags(place) if lag.processor is Processor.COMPETENCY and lag.records}
     found = []
     for kept in lanes_kept(place):
         own = kept.own.get(LEDGER_KEY)
         ledger = ledgers.Ledger(kept.lane) if own is None else ledgers.decoded(own)
         numbers = ledger.programmes.get(programme, ledgers.ProgrammeNumbers())
-        issuing = progress.get(kept.lane, Progress(1, {}))
-        last = issuing.last.get(programme, -1)
+        issuing = issuing_found.get(kept.lane, IssuingLane(progress=Progress(1, {}), keys=(), waiting={}))
+        last = issuing.progress.last.get(programme, -1)
         found.append(
             LaneKeys(
                 lane=kept.lane,
                 clock=ledger.clock,
                 claims=numbers.next_claim,
-                done=min(last + 1, issuing.waiting.get(programme, last + 1)),
-                adopted=issuing.adopted.get(programme),
-                waiting=waiting.get(kept.lane, Counter()),
+                done=min(last + 1, issuing.progress.waiting.get(programme, last + 1)),
+                waiting=issuing.waiting,
                 is_quiet=kept.lane not in behind,
             )
         )
     return found
 
 
-def _issuing(place: Installation, programme: str) -> tuple[Mapping[int, Progress], Mapping[int, Counter[str]]]:
-    """Return by lane what issuing keeps, and how many claims of the programme wait by key."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuingLane:
+    """What issuing keeps of a lane: its numbers, the keys that it goes by, and how many claims wait, by key."""
+
+    progress: Progress
+    keys: Sequence[Key]
+    waiting: Mapping[str, int]
+
+
+def issuing_lanes(place: Installation, programme: str) -> Mapping[int, IssuingLane]:
+    """Return what issuing keeps of a programme, by lane; nothing of a lane in which it did nothing yet.
+
+    Raises:
+        UnavailableError: Kafka does not answer.
+    """
     own: dict[int, Progress] = {}
-    kept: dict[tuple[int, bytes], bytes | None] = {}
+    waits: dict[tuple[int, bytes], bytes | None] = {}
+    catalogues: dict[bytes, bytes] = {}
     prefix = f"{WAITING_PREFIX}{programme}:".encode()
     for record in committed(place.bootstrap_servers, ISSUING_PROGRESS):
         if record.key == LANE_KEY:
             own[record.partition] = read_progress(record.value)
         elif record.key.startswith(prefix):
-            kept[record.partition, record.key] = record.value
+            waits[record.partition, record.key] = record.value
+        elif record.key.startswith(CATALOGUE_PREFIX):
+            catalogues[record.key] = record.value
     waiting: dict[int, Counter[str]] = {}
-    for (lane, _), value in kept.items():
+    for (lane, _), value in waits.items():
         if value is not None:
             waiting.setdefault(lane, Counter())[decode(read_waiting(value).value, CredentialClaimed).key_id] += 1
-    return own, waiting
+    keys: dict[str, Sequence[Key]] = {}
+    for digest in {one.adopted[programme] for one in own.values() if programme in one.adopted}:
+        keys[digest] = unpack(catalogues[catalogue_key(digest)], digest).keys
+    return {
+        lane: IssuingLane(
+            progress=progress,
+            keys=keys.get(progress.adopted.get(programme, ""), ()),
+            waiting=waiting.get(lane, Counter()),
+        )
+        for lane, progress in own.items()
+    }
 
 
 def lists_by_key(place: Installation, programme: str) -> Mapping[str, Sequence[StatusListPublished]]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from credstream import installation as installations
-from credstream.keys.lanes import LaneKeys, lanes, lists_by_key
+from credstream.keys.lanes import lanes, lists_by_key
 from credstream.keys.publishing import Schedule, current
 from schemas.catalogue import Catalogue
 from schemas.errors import RefusedError, UnavailableError
@@ -162,8 +162,3 @@ def passed(schedule: Schedule, key_id: str) -> None:
 
 def _named(numbers: object) -> str:
     return ", ".join(map(str, sorted(numbers)))  # type: ignore[call-overload]
-
-
-def behind(lanes_found: Sequence[LaneKeys], digest: str) -> Sequence[int]:
-    """Return the lanes in which issuing has not come to a catalogue yet."""
-    return [one.lane for one in lanes_found if one.adopted != digest]
