@@ -30,12 +30,13 @@ check: $(READY) ## format, lint, types, import contracts, unit tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest tests/unit tests/properties tests/contract -q
+	$(BIN)/pytest tests/unit tests/properties tests/contract tests/simulation -q
 
 bench: $(READY) ## the benchmarks, as tables
 	@for program in tests/bench/bench_*.py; do PYTHONPATH=tests $(BIN)/python $$program || exit 1; done
 
 chaos: $(READY) ## kill -9 for longer, with a printed seed; SEED=n repeats one, RESULTS=n sends so many
+	CREDSTREAM_SCHEDULES=3000 $(BIN)/pytest tests/simulation
 	$(BIN)/pytest tests/chaos -s --results $(or $(RESULTS),50000) --seed $(or $(SEED),$(shell date +%s))
 
 system: ## what tests need beyond Python (Debian, as root)

@@ -22,6 +22,7 @@ class QuarantineReason(StrEnum):
     FUTURE_DATED = "future_dated"
     EVENT_ID_CONFLICT = "event_id_conflict"
     LEARNER_FULL = "learner_full"
+    CRASH_LOOP = "crash_loop"
 
 
 class PipelineError(Exception):

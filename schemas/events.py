@@ -77,6 +77,7 @@ class StatusReason(StrEnum):
     BUILDING_BLOCK_LOST = "building_block_lost"
     SUPERSEDED = "superseded"
     LEARNER_REQUEST = "learner_request"
+    KEY_COMPROMISED = "key_compromised"
 
 
 class StatusRequested(Struct, frozen=True, kw_only=True):
@@ -170,6 +171,21 @@ class ReevaluationRequested(Struct, frozen=True, kw_only=True):
     requested_at: Micros
 
 
+class ReissueRequested(Struct, frozen=True, kw_only=True):
+    """Staff have a credential issued anew, as a new edition of its award that supersedes it; the attainment stays as it is.
+
+    Signed by the staff key named in the record's `jws` header.
+    """
+
+    request_id: str
+    programme: str
+    learner_ref: str
+    credential_id: str
+    reason: StatusReason
+    requested_by: str
+    requested_at: Micros
+
+
 class IdentityHash(Struct, frozen=True, kw_only=True):
     """A salted hash of an identifier, as credentials carry it (OB 3.0 IdentityObject): `sha256$` and 64 hexadecimal digits."""
 
@@ -224,6 +240,7 @@ class Verdict(StrEnum):
     """The outcome of one rule."""
 
     GRANTED = "granted"
+    REISSUED = "reissued"  # a new edition of an award that is held
     ALREADY_HELD = "already_held"
     NOT_YET = "not_yet"
     REGRESSED = "regressed"  # held before; the evidence fell away, and the credential is revoked
@@ -480,6 +497,7 @@ Event: TypeAlias = (
     | AwardRequested
     | ReviewDecided
     | ReevaluationRequested
+    | ReissueRequested
     | LearnerProfiled
     | CatalogueAdopted
     | CompetencyDecided

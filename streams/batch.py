@@ -42,6 +42,11 @@ class Batch(Generic[L]):
         if step.caused_at is not None:
             self.caused_at.append(step.caused_at)
 
+    def set_aside(self, stage: Stage[L], record: Record, error: MalformedError, state: Overlay) -> None:
+        """Take in a record that breaks its contract, as a quarantined one."""
+        self.quarantined[error.reason] += 1
+        self.add(Step(self.lane, (quarantined(stage, record, error),)), state, "quarantined")
+
 
 def decide(stage: Stage[L], lane: L, state: Mapping[bytes, bytes], records: Sequence[Record]) -> Batch[L]:
     """Run the records through the stage in order, up to the first that cannot be taken now.
@@ -51,14 +56,12 @@ def decide(stage: Stage[L], lane: L, state: Mapping[bytes, bytes], records: Sequ
     batch, view = Batch(lane), Overlay(state)
     for record in records:
         try:
-            step, outcome = stage.step(batch.lane, view, record), "processed"
+            batch.add(stage.step(batch.lane, view, record), view, "processed")
         except MalformedError as error:
-            step, outcome = Step(batch.lane, (quarantined(stage, record, error),)), "quarantined"
-            batch.quarantined[error.reason] += 1
+            batch.set_aside(stage, record, error, view)
         except (UnavailableError, IntegrityError) as error:
             batch.stopped = error
             break
-        batch.add(step, view, outcome)
         batch.position = record.offset + 1
     return batch
 

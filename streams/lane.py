@@ -11,23 +11,22 @@ name: Kafka then refuses the predecessor and ends what it left open, at once. So
 
 from __future__ import annotations
 
-import faulthandler
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeAlias
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
 
-from schemas.errors import IntegrityError, RefusedError, UnavailableError
+from schemas.errors import IntegrityError, MalformedError, QuarantineReason, RefusedError, UnavailableError
 from streams import metrics
 from streams.batch import Batch, decide
 from streams.clients import consumer_settings, producer_settings
-from streams.restore import State, remember, restore
+from streams.crashes import Trial, noted
+from streams.restore import State, remember
 from streams.stage import L, Output, Overlay, Record, Stage
+from streams.surroundings import KAFKA, Surroundings
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +58,7 @@ class LaneSettings:
     epoch: str
     identity: bytes
     max_records: int = 500
+    max_starts: int = 5  # a record that ended so many processes, one after the other, is set aside unread
     window_s: float = 0.03  # how long a batch may grow once its first record is there
     session_timeout_s: float = 6.0
     transaction_timeout_s: float = 900.0  # [14] the next owner ends what is open, not time
@@ -78,21 +78,24 @@ class Lane(Generic[L]):
     end_committed_at: float = 0.0
     waits_until: float | None = None
     parked: str | None = None
+    died: Trial | None = None  # what the process before this one died of
+    careful_until: int = -1  # up to this offset each record is tried alone
 
 
 class Worker(Generic[L]):
     """Runs a stage for the lanes that the consumer group gives it. One loop; each lane's batch is one transaction."""
 
-    def __init__(self, stage: Stage[L], settings: LaneSettings) -> None:
+    def __init__(self, stage: Stage[L], settings: LaneSettings, world: Surroundings = KAFKA) -> None:
         """Connect to nothing yet."""
+        self._world = world
         self._stage, self._settings, self._name = stage, settings, stage.processor.value
         self._lanes: dict[int, Lane[L]] = {}
         self._put_by: dict[int, Lane[L]] = {}  # revoked, kept in case they come straight back
         self._stopping = False
         self._client = {"bootstrap.servers": settings.bootstrap_servers, "logger": log, **settings.client}
-        self._admin = AdminClient(self._client)
-        self._pool = ThreadPoolExecutor(32)  # a commit is mostly waiting: lanes wait side by side
-        self._consumer = Consumer(consumer_settings(self._client, self._name, settings.session_timeout_s))
+        self._restore = world.restorer(self._client)
+        self._pool = world.pool()
+        self._consumer = world.consumer(consumer_settings(self._client, self._name, settings.session_timeout_s))
 
     def stop(self) -> None:
         """Finish the batch in hand, then leave. Safe to call from a signal handler."""
@@ -114,7 +117,7 @@ class Worker(Generic[L]):
             self._watch()  # leaving can block too
             self._consumer.close()
             self._pool.shutdown()
-            faulthandler.cancel_dump_traceback_later()
+            self._world.call_off()
 
     def _turn(self) -> None:
         first = self._consumer.poll(_TURN_S)  # idle: sleep; busy: let the batch fill for one window
@@ -129,11 +132,10 @@ class Worker(Generic[L]):
         if self._stage.has_idle_work:
             list(self._pool.map(self._idle, list(self._lanes.values())))
         metrics.turned(self._name)
-        faulthandler.cancel_dump_traceback_later()
+        self._world.call_off()
 
-    @staticmethod
-    def _watch() -> None:
-        faulthandler.dump_traceback_later(_PATIENCE_S, exit=True)
+    def _watch(self) -> None:
+        self._world.watch(_PATIENCE_S)
 
     # -- one batch -----------------------------------------------------------------------------------------------------
 
@@ -173,16 +175,59 @@ class Worker(Generic[L]):
                 position = message.offset() + 1
         if not records or lane.own is None:
             return
-        began = time.monotonic()
-        batch = decide(self._stage, lane.own, lane.state, records)
-        metrics.BATCH_SECONDS.labels(self._name).observe(time.monotonic() - began)
-        if batch.position is not None and not self._commit(lane, batch, batch.position, member):
+        if lane.position >= lane.careful_until >= 0:
+            self._decide(lane, records, member)
             return
+        for some in [[record] for record in records] if lane.died else [records]:  # [22]
+            if not self._try(lane, some, member):
+                return
+
+    def _try(self, lane: Lane[L], records: Sequence[Record], member: Any) -> bool:
+        """Decide records after a note that they are being tried; one that ended too many processes is set aside unread."""
+        offset = records[0].offset
+        trial = Trial(offset, 1) if lane.died is None else lane.died.again(offset)
+        if not self._note_trial(lane, trial):
+            return False
+        if lane.careful_until < 0:
+            lane.careful_until = offset + (self._settings.max_records if lane.died else 0)
+        if trial.starts <= self._settings.max_starts or lane.own is None:
+            return self._decide(lane, records, member)
+        why = f"it ended {self._settings.max_starts} processes, one after the other"
+        log.error("lane %d of %s: %s at %d", lane.number, self._name, why, offset)
+        batch = Batch(lane.own)
+        error = MalformedError(QuarantineReason.CRASH_LOOP, why)
+        batch.set_aside(self._stage, records[0], error, Overlay(lane.state))
+        return self._commit(lane, batch, offset + 1, member)
+
+    def _note_trial(self, lane: Lane[L], trial: Trial) -> bool:
+        """Note a trial beside the lane's offset; False when the group has expelled this worker."""
+        position = max(lane.position, 0)
+        noted = TopicPartition(self._stage.input.name, lane.number, position, trial.note)
+        try:
+            self._consumer.commit(offsets=[noted], asynchronous=False)
+        except KafkaException as error:
+            if error.args[0].code() not in _REFUSED:
+                raise
+            self._rewind(lane)
+            return False
+        lane.position = position
+        return True
+
+    def _decide(self, lane: Lane[L], records: Sequence[Record], member: Any) -> bool:
+        """Decide records and commit; False when the lane goes on with none of those behind them."""
+        if lane.own is None:
+            return False
+        began = self._world.monotonic()
+        batch = decide(self._stage, lane.own, lane.state, records)
+        metrics.BATCH_SECONDS.labels(self._name).observe(self._world.monotonic() - began)
+        if batch.position is not None and not self._commit(lane, batch, batch.position, member):
+            return False
         metrics.LAG_SECONDS.labels(self._name, lane.number).set(max(0.0, time.time() - records[-1].appended_at / 1e6))
         if isinstance(batch.stopped, UnavailableError):
             self._wait(lane, batch.stopped)
         elif batch.stopped is not None:
             self._park(lane, str(batch.stopped))
+        return batch.stopped is None
 
     def _commit(self, lane: Lane[L], batch: Batch[L], position: int, member: Any) -> bool:
         """Make a batch true in one transaction; False when it was aborted, which changes nothing.
@@ -194,7 +239,7 @@ class Worker(Generic[L]):
             changes |= self._stage.kept(lane.own, batch.lane)
         if changes and IDENTITY_KEY not in lane.state:
             changes[IDENTITY_KEY] = self._settings.identity
-        began = time.monotonic()
+        began = self._world.monotonic()
         try:
             lane.producer.begin_transaction()
             for out in batch.outputs:
@@ -210,11 +255,11 @@ class Worker(Generic[L]):
             log.warning("lane %d: transaction aborted: %s", lane.number, error.args[0])
             metrics.ABORTS.labels(self._name).inc()
             self._retry(lane.producer.abort_transaction)
-            self._consumer.seek(self._partition(lane))
+            self._rewind(lane)
             return False
         remember(lane.state, changes)  # only now is it true
         lane.own, lane.position = batch.lane, position
-        metrics.TRANSACTION_SECONDS.labels(self._name).observe(time.monotonic() - began)
+        metrics.TRANSACTION_SECONDS.labels(self._name).observe(self._world.monotonic() - began)
         self._count(lane, batch)
         return True
 
@@ -251,14 +296,19 @@ class Worker(Generic[L]):
 
     def _wait(self, lane: Lane[L], why: UnavailableError) -> None:
         log.warning("lane %d waits: %s", lane.number, why)
-        lane.waits_until = time.monotonic() + _UNAVAILABLE_PAUSE_S
+        lane.waits_until = self._world.monotonic() + _UNAVAILABLE_PAUSE_S
         self._consumer.pause([self._partition(lane)])
 
     def _resume(self, lane: Lane[L]) -> None:
-        if lane.waits_until is not None and time.monotonic() >= lane.waits_until:
+        if lane.waits_until is not None and self._world.monotonic() >= lane.waits_until:
             lane.waits_until = None
-            self._consumer.seek(self._partition(lane))
+            self._rewind(lane)
             self._consumer.resume([self._partition(lane)])
+
+    def _rewind(self, lane: Lane[L]) -> None:
+        """Read again from where the lane stands, and reach the end anew: the old one would step over what comes again."""
+        lane.end = -1
+        self._consumer.seek(self._partition(lane))
 
     def _commit_end(self, lane: Lane[L]) -> None:
         """Step over the markers at the end of the log, so that a drained lane has no lag in anyone's eyes [12].
@@ -272,9 +322,9 @@ class Worker(Generic[L]):
         if lane.parked or lane.waits_until is not None or lane.position < 0 or behind <= 0:
             return
         metrics.LAG_SECONDS.labels(self._name, lane.number).set(0)
-        if time.monotonic() - lane.end_committed_at < _EOF_COMMIT_S:
+        if self._world.monotonic() - lane.end_committed_at < _EOF_COMMIT_S:
             return
-        lane.end_committed_at = time.monotonic()
+        lane.end_committed_at = self._world.monotonic()
         end = TopicPartition(self._stage.input.name, lane.number, lane.end)
         try:
             self._consumer.commit(offsets=[end], asynchronous=False)
@@ -332,22 +382,23 @@ class Worker(Generic[L]):
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         # [9] Fence first: the predecessor's open transaction ends and it can start no other. Then offsets, end, state.
-        began = time.monotonic()
+        began = self._world.monotonic()
         numbers = sorted(tp.partition for tp in partitions)
         self._watch()
         producers = dict(zip(numbers, self._pool.map(self._fence, numbers), strict=True))
         committed = self._retry(consumer.committed, partitions) if partitions else []
-        faulthandler.cancel_dump_traceback_later()
-        positions = {tp.partition: tp.offset for tp in committed}
+        self._world.call_off()
+        found = {tp.partition: tp for tp in committed}
         for p in numbers:
-            self._lanes[p] = self._open(p, producers[p], positions[p])
+            self._lanes[p] = self._open(p, producers[p], found[p].offset)
+            self._lanes[p].died = noted(found[p].metadata)
         self._put_by.clear()  # what did not come back now is another worker's
         consumer.assign([self._partition(lane) for lane in self._lanes.values()])
         if parked := [lane for lane in self._lanes.values() if lane.parked]:
             consumer.pause([self._partition(lane) for lane in parked])
         self._count_lanes()
         if numbers:
-            metrics.RESTORE_SECONDS.labels(self._name).observe(time.monotonic() - began)
+            metrics.RESTORE_SECONDS.labels(self._name).observe(self._world.monotonic() - began)
 
     def _open(self, p: int, producer: Producer, position: int) -> Lane[L]:
         """Take a lane over as its state says, or park it when that cannot be trusted.
@@ -361,7 +412,7 @@ class Worker(Generic[L]):
             if kept and not kept.parked and kept.position == position and not self._stage.has_idle_work:
                 lane.state = kept.state  # [10] a change of state commits an offset: same offsets, same state
             else:
-                lane.state = restore(self._admin, self._client, TopicPartition(self._stage.state_topic.name, p))
+                lane.state = self._restore(TopicPartition(self._stage.state_topic.name, p))
             self._check(lane)
             lane.own = self._stage.restored(p, lane.state)
         except IntegrityError as error:
@@ -385,23 +436,28 @@ class Worker(Generic[L]):
     def _fence(self, p: int) -> Producer:
         """[1] Become the only writer of the lane. A producer serves one assignment: it cannot be opened a second time."""
         name = f"{self._name}-{self._settings.epoch}-{p}"
-        producer = Producer(producer_settings(self._client, name, self._settings.transaction_timeout_s))
+        settings = producer_settings(self._client, name, self._settings.transaction_timeout_s)
+        producer: Producer = self._world.producer(settings)
         self._retry(producer.init_transactions)
         return producer
 
     def _retry(self, call: Callable[..., Any], *args: Any) -> Any:
         """Try again while that is safe, but not for ever: a client that stays cut off is cured by a fresh process [15]."""
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = self._world.monotonic() + _PATIENCE_S
         while True:
             try:
                 return call(*args, _BLOCK_S)
             except (
                 KafkaException
             ) as error:  # the producer says what may be repeated, a commit of unknown outcome included
-                if time.monotonic() > deadline or not (error.args[0].retriable() or error.args[0].code() in _WAIT):
+                if self._world.monotonic() > deadline or not (
+                    error.args[0].retriable() or error.args[0].code() in _WAIT
+                ):
                     raise
                 log.warning("%s: %s; again", call.__name__, error.args[0])
-                time.sleep(0.1)  # [16] some retriable errors return at once: unpaced, the worker starves the broker
+                self._world.sleep(
+                    0.1
+                )  # [16] some retriable errors return at once: unpaced, the worker starves the broker
 
 
 def _record(message: Message) -> Record:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
@@ -22,6 +22,12 @@ def remember(state: State, changes: Mapping[bytes, bytes | None]) -> None:
             state.pop(key, None)
         else:
             state[key] = value
+
+
+def restorer(client: dict[str, Any]) -> Callable[[TopicPartition], State]:
+    """Return what reads a lane's state, through one admin client that outlives every call."""
+    admin = AdminClient(client)
+    return lambda lane: restore(admin, client, lane)
 
 
 def restore(admin: AdminClient, client: Mapping[str, Any], lane: TopicPartition) -> State:

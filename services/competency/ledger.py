@@ -133,18 +133,20 @@ class Draft:
         number: int,
         results: tuple[ClaimedResult, ...],
         identities: tuple[IdentityHash, ...] = (),
+        before: Award | None = None,
     ) -> Award:
         """Claim an achievement and return its award: numbered, with its credential's id and place in a status list.
 
-        Words and key are those in force now; the rule is the version by which it was attained.
+        Words and key are those in force now; the rule is the version by which it was attained. A new edition supersedes ``before``.
         """
         version, attained_at, naming = earned.version, earned.since or earned.at, self._naming
         achievement, learner = offer.achievements[version.achievement], self.cause.learner_ref
-        credential = credential_uuid(naming.credential_secret, self.programme, learner, achievement.id, number, _FIRST)
+        edition = _FIRST if before is None else before.edition + 1
+        credential = credential_uuid(naming.credential_secret, self.programme, learner, achievement.id, number, edition)
         url, index = self._place(offer, self._next_claim)
         award = Award(
             number,
-            _FIRST,
+            edition,
             credential,
             self._next_claim,
             attained_at,
@@ -161,8 +163,9 @@ class Draft:
                 learner_ref=learner,
                 achievement=achievement.id,
                 award=number,
-                edition=_FIRST,
+                edition=edition,
                 credential_id=credential,
+                supersedes=None if before is None else before.credential_id,
                 catalogue_digest=offer.digest,
                 rule_digest=version.rule_digest,
                 key_id=offer.catalogue.key_in_force("credentials", self.clock).id,
@@ -224,11 +227,12 @@ class Draft:
         )
 
     def earlier_credentials(self, achievement: str, award: Award) -> Iterator[str]:
-        """Yield the ids of the credentials of all awards before this one."""
-        for number in range(_FIRST, award.number):
-            yield credential_uuid(
-                self._naming.credential_secret, self.programme, self.cause.learner_ref, achievement, number, _FIRST
-            )
+        """Yield the ids of the credentials of all awards before this one, and of its editions before this one."""
+        numbers = [(number, _FIRST) for number in range(_FIRST, award.number)]
+        editions = [(award.number, edition) for edition in range(_FIRST, award.edition)]
+        for number, edition in numbers + editions:
+            secret, learner = self._naming.credential_secret, self.cause.learner_ref
+            yield credential_uuid(secret, self.programme, learner, achievement, number, edition)
 
     def _place(self, offer: Offer, claim_no: int) -> tuple[str, int]:
         naming = self._naming

@@ -14,6 +14,7 @@ from schemas.events import (
     ProfileBody,
     RecognitionBody,
     ReevaluationRequested,
+    ReissueRequested,
     ReviewAnswer,
     ReviewDecided,
     StatusAction,
@@ -32,9 +33,9 @@ from services.competency.progress import (
     reviewed,
 )
 from services.competency.rulebook import Rulebook
-from services.competency.settling import Settled, settle
+from services.competency.settling import Settled, reissue, settle, with_award
 
-Request: TypeAlias = StatusRequested | AwardRequested | ReviewDecided | ReevaluationRequested
+Request: TypeAlias = StatusRequested | AwardRequested | ReviewDecided | ReevaluationRequested | ReissueRequested
 """What staff ask for about one learner."""
 _ANSWERS: Final = {
     ReviewAnswer.KEEP: AwardState.KEPT,
@@ -54,6 +55,8 @@ def decide_request(draft: Draft, book: Rulebook, progress: Progress, request: Re
             return decide_review(draft, book, progress, request)
         case ReevaluationRequested():
             return decide_reevaluation(draft, book, progress, request)
+        case ReissueRequested():
+            return decide_reissue(draft, book, progress, request)
 
 
 def decide_status(draft: Draft, book: Rulebook, progress: Progress, request: StatusRequested) -> Decision:
@@ -79,7 +82,7 @@ def decide_status(draft: Draft, book: Rulebook, progress: Progress, request: Sta
     else:
         status = CredentialStatus.SUSPENDED if suspend else CredentialStatus.REINSTATED
         draft.change(book.in_force(draft.clock), award, status, request.reason, urgent=request.urgent)
-    return _applied(draft, book, _with_award(progress, name, after), name, detail)
+    return _applied(draft, book, with_award(progress, name, after), name, detail)
 
 
 def _revoked(
@@ -94,7 +97,7 @@ def _revoked(
     else:
         detail = "revoked already, by its rule; now it stays so"
     closed = replace(award, state=AwardState.REVOKED_BY_STAFF)
-    return _applied(draft, book, _with_award(progress, name, closed), name, detail)
+    return _applied(draft, book, with_award(progress, name, closed), name, detail)
 
 
 def decide_award(draft: Draft, book: Rulebook, progress: Progress, request: AwardRequested) -> Decision:
@@ -152,7 +155,7 @@ def decide_review(draft: Draft, book: Rulebook, progress: Progress, request: Rev
         draft.change(offer, award, CredentialStatus.REVOKED, reason)
     elif after.is_suspended and not award.is_suspended:
         draft.change(offer, award, CredentialStatus.SUSPENDED, reason)
-    return _applied(draft, book, _with_award(progress, name, after), name)
+    return _applied(draft, book, with_award(progress, name, after), name)
 
 
 def decide_reevaluation(draft: Draft, book: Rulebook, progress: Progress, request: ReevaluationRequested) -> Decision:
@@ -165,6 +168,25 @@ def decide_reevaluation(draft: Draft, book: Rulebook, progress: Progress, reques
         return decision(draft, book, Settled(progress), Disposition.KNOWN, "judged by this version already")
     after = replace(progress, rejudged={**progress.rejudged, name: rejudged})
     settled = settle(draft, book, after, (name, *book.building.get(name, ())), losses=request.losses)
+    return decision(draft, book, settled, Disposition.APPLIED)
+
+
+def decide_reissue(draft: Draft, book: Rulebook, progress: Progress, request: ReissueRequested) -> Decision:
+    """Claim a credential anew, with the key and the words in force now, and revoke the old one.
+
+    A credential that a newer edition has superseded is known, so asking again changes nothing.
+    """
+    found = _award_of(draft, progress, request.credential_id)
+    if found is None:
+        return _refused(draft, book, progress, "this learner has no such credential")
+    name, award = found
+    if award.credential_id != request.credential_id:
+        return decision(draft, book, Settled(progress), Disposition.KNOWN, f"the latest is {award.credential_id}")
+    if not award.stands:
+        return _refused(draft, book, progress, "it is revoked, and what is revoked is not issued anew")
+    if name not in book.in_force(draft.clock).achievements:
+        return _refused(draft, book, progress, f"the catalogue in force offers no {name}")
+    settled = reissue(draft, book, progress, name, award, request.reason)
     return decision(draft, book, settled, Disposition.APPLIED)
 
 
@@ -194,20 +216,13 @@ def _applied(draft: Draft, book: Rulebook, progress: Progress, name: str, detail
 
 
 def _award_of(draft: Draft, progress: Progress, credential: str) -> tuple[str, Award] | None:
-    """Return the achievement and the award of a credential; for one that its rule revoked, the latest award."""
-    for name, latest in progress.awards.items():
-        for award in progress.awards_of(name):
+    """Return the achievement and the award of a credential; of one that is none's any more, the award that came after it."""
+    for name in progress.awards:
+        awards = progress.awards_of(name)
+        for award in awards:
             if award.credential_id == credential:
                 return name, award
-        if credential in draft.earlier_credentials(name, latest):
-            return name, latest
+        for award in awards:
+            if credential in draft.earlier_credentials(name, award):
+                return name, award
     return None
-
-
-def _with_award(progress: Progress, name: str, after: Award) -> Progress:
-    latest = progress.awards[name]
-    if latest.number == after.number:
-        return replace(progress, awards={**progress.awards, name: after})
-    earlier = tuple(after if award.number == after.number else award for award in progress.earlier[name])
-    kept = tuple(award for award in earlier if award.state is not AwardState.REVOKED_BY_RULE)
-    return replace(progress, earlier={**progress.earlier, name: kept})

@@ -94,6 +94,39 @@ def settle(
     return Settled(msgspec.structs.replace(progress, awards=latest, earlier=earlier), tuple(outcomes))
 
 
+def reissue(draft: Draft, book: Rulebook, progress: Progress, name: str, award: Award, reason: StatusReason) -> Settled:
+    """Claim an award anew as its next edition and revoke the credential of the one before.
+
+    It shows the results that count for it now; an award that was kept without its evidence shows none.
+    """
+    offer = book.in_force(draft.clock)
+    evidence = evidence_of(progress.results, _Holdings(progress).standing)
+    versions = versions_for(book.rules[name], evidence, progress.rejudged.get(name))
+    found = earned(versions, evidence, progress.recognised.get(name))
+    at = _matched([a for a in progress.awards_of(name) if a.state is not AwardState.REVOKED_BY_RULE], found.times)
+    settling = _Settling(draft, offer, progress.identities, set(), Losses.POLICY)
+    if award.number in at:
+        time = found.times[at[award.number]]
+    else:
+        bare = Evidence({}, {})
+        time = Judged(award.attained_at, versions[-1], award.attained_at, versions[-1].judge, bare, award.level)
+        time = msgspec.structs.replace(time, valid_until=award.valid_until)
+    after = settling.reissued(award, time)
+    draft.change(offer, award, CredentialStatus.REVOKED, reason)
+    if after.is_suspended:
+        draft.change(offer, after, CredentialStatus.SUSPENDED, reason)
+    return Settled(with_award(progress, name, after), tuple(settling.outcomes))
+
+
+def with_award(progress: Progress, name: str, after: Award) -> Progress:
+    """Return the progress with an award in the place of the one that has its number."""
+    if progress.awards[name].number == after.number:
+        return msgspec.structs.replace(progress, awards={**progress.awards, name: after})
+    earlier = tuple(after if award.number == after.number else award for award in progress.earlier[name])
+    kept = tuple(award for award in earlier if award.state is not AwardState.REVOKED_BY_RULE)
+    return msgspec.structs.replace(progress, earlier={**progress.earlier, name: kept})
+
+
 class _Holdings:
     """What a learner holds: all that is not revoked, and of that what is not suspended."""
 
@@ -165,15 +198,21 @@ class _Settling:
             return Verdict.SUSPENDED
         return _VERDICTS[award.state]
 
-    def _granted(self, time: Judged, number: int) -> Award:
+    def reissued(self, award: Award, time: Judged) -> Award:
+        """Return the award with a credential of its next edition; its state is what it was."""
+        after = self._granted(time, award.number, award)
+        return msgspec.structs.replace(after, state=award.state, suspended=award.suspended)
+
+    def _granted(self, time: Judged, number: int, before: Award | None = None) -> Award:
         node, used = time.why()
         results = tuple(_claimed(key, used[key]) for key in sorted(used, key=lambda k: (used[k].completed_at, k)))
         identities = tuple(
             IdentityHash(identity_type=i.identity_type, salt=i.salt, identity_hash=i.identity_hash)
             for i in self._identities
         )
-        award = self._draft.claim(self._offer, time, number, results, identities)
-        self._say(Verdict.GRANTED, time, award, explanation(node), used)
+        award = self._draft.claim(self._offer, time, number, results, identities, before)
+        verdict = Verdict.GRANTED if before is None else Verdict.REISSUED
+        self._say(verdict, time, award, explanation(node), used)
         return award
 
     def _kept(self, award: Award, judged: Judged, *, attained: bool, counts: bool) -> Award:

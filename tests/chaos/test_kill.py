@@ -8,18 +8,17 @@ import signal
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from support.pipe import PROGRAMME, Pipe, until
+from support.replay import replay
 
 from credstream.audit.expected import Expectation
 from credstream.demo.generator import SCHEME, Generator
 from credstream.reading import committed
 from schemas.codec import decode
-from schemas.errors import MalformedError
 from schemas.events import CredentialIssued, RecordQuarantined
 from schemas.ids import learner_ref
 from schemas.topology import (
@@ -35,7 +34,7 @@ from schemas.topology import (
 )
 from streams import competency, issuing
 from streams.settings import LEARNER_SECRET
-from streams.stage import Overlay, Record
+from streams.stage import Record
 
 SEED = 20_261_124
 
@@ -62,34 +61,6 @@ def records(pipe: Pipe, topic: Topic) -> dict[int, list[Record]]:
             )
         )
     return lanes
-
-
-def replay(
-    stage: Any, lanes: Mapping[int, list[Record]]
-) -> tuple[Counter[tuple[str, int, Any, Any]], Counter[int], dict[Any, Any]]:
-    """Return what a stage publishes of its input, how many records it sets aside, and the state it ends with. No Kafka."""
-    published: Counter[tuple[str, int, Any, Any]] = Counter()
-    set_aside: Counter[int] = Counter()
-    state: dict[tuple[int, bytes], bytes] = {}
-    for lane, lane_records in lanes.items():
-        kept: dict[bytes, bytes] = {}
-        own = stage.restored(lane, kept)
-        for record in lane_records:
-            view = Overlay(kept)
-            try:
-                step = stage.step(own, view, record)
-            except MalformedError:
-                set_aside[lane] += 1
-                continue
-            published.update((out.topic.name, lane, out.key, out.value) for out in step.outputs)
-            changes = dict(step.changes)
-            if step.lane is not own:
-                changes |= stage.kept(own, step.lane)
-            for key, value in changes.items():
-                kept.pop(key, None) if value is None else kept.__setitem__(key, value)
-            own = step.lane
-        state |= {(lane, key): value for key, value in kept.items()}
-    return published, set_aside, state
 
 
 def found(pipe: Pipe, *topics: Topic) -> Counter[tuple[str, int, Any, Any]]:

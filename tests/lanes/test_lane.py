@@ -166,6 +166,21 @@ def test_a_record_that_breaks_its_contract_is_set_aside_with_its_bytes(bench: Be
     assert (mine.reason, mine.key, mine.value, mine.partition) == ("tombstone", b"key-13", None, 0)
 
 
+def test_a_record_that_kills_every_worker_is_set_aside_and_its_lane_goes_on(bench: Bench) -> None:
+    worker, deaths = bench.worker(TOY_STARTS="2"), 0
+    bench.send(100, lambda i: b"die" if i == 50 else b"v%d" % i)
+    for _ in until("the other 99", 120, 0.3):
+        if worker.poll() is not None:
+            assert worker.returncode == -signal.SIGKILL
+            worker, deaths = bench.worker(TOY_STARTS="2"), deaths + 1
+        elif bench.published() == 99:
+            break
+    assert 2 <= deaths <= 4
+    found = [decode(r.value, RecordQuarantined) for r in committed(bench.kafka, QUARANTINED)]
+    [mine] = [q for q in found if q.topic == bench.toy.input.name]
+    assert (mine.reason, mine.value) == ("crash_loop", b"die")
+
+
 def test_a_lane_that_cannot_go_on_is_parked_and_the_other_goes_on(bench: Bench) -> None:
     worker = bench.worker()
     bench.send(10, lane=0)

@@ -53,6 +53,8 @@ class Toy:
         value = record.value
         if value is None:
             raise MalformedError(QuarantineReason.TOMBSTONE, "nothing")
+        if value == b"die":
+            os.kill(os.getpid(), signal.SIGKILL)
         if value == b"integrity":
             raise IntegrityError("cannot go on")
         if value == b"unavailable" and not Path(os.environ.get("TOY_READY", "/nonexistent")).exists():
@@ -92,7 +94,12 @@ class Freezing(Worker[int]):
 
 def main(bootstrap: str, name: str, freeze: str | None = None, identity: str = "toy") -> None:
     log_json_lines()
-    settings = LaneSettings(bootstrap_servers=bootstrap, epoch="e", identity=identity.encode())
+    settings = LaneSettings(
+        bootstrap_servers=bootstrap,
+        epoch="e",
+        identity=identity.encode(),
+        max_starts=int(os.environ.get("TOY_STARTS", "5")),
+    )
     worker = Freezing(Toy(name), settings)
     worker.order = Path(freeze) if freeze else None
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())

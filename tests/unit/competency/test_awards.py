@@ -8,6 +8,7 @@ from support.competency import DAY, EPOCH_START, CompetencyLane, catalogue, comp
 
 from schemas.catalogue import Assessment, Catalogue, canonical
 from schemas.events import (
+    AssessmentCompleted,
     AwardRequested,
     CredentialStatus,
     Disposition,
@@ -17,11 +18,13 @@ from schemas.events import (
     ProfileBody,
     RecognitionBody,
     ReevaluationRequested,
+    ReissueRequested,
     ResultKind,
     ReviewAnswer,
     ReviewDecided,
     StatusAction,
     StatusDecided,
+    StatusReason,
     Verdict,
 )
 from schemas.ids import content_digest
@@ -39,7 +42,7 @@ def lane_with(**rules: Rule) -> CompetencyLane:
     return lane
 
 
-def retracted(result_id: str = "r-1", at: int = 0) -> object:
+def retracted(result_id: str = "r-1", at: int = 0) -> AssessmentCompleted:
     return completion(result_id, at=at, score=None, kind=ResultKind.RETRACTED, revision=1)
 
 
@@ -66,7 +69,7 @@ def test_a_renewal_is_an_award_of_its_own_that_lasts_from_the_end_of_the_one_bef
 def test_a_retracted_renewal_takes_the_renewal_alone() -> None:
     lane = lane_with(annual=ANNUAL)
     lane.send(completion("r-1"), completion("r-2", at=DAY), completion("r-3", at=200 * DAY))
-    lane.send(retracted("r-3", at=200 * DAY))  # type: ignore[arg-type]
+    lane.send(retracted("r-3", at=200 * DAY))
     assert changes(lane) == [(lane.claims[1].credential_id, CredentialStatus.REVOKED)]
     assert lane.holds() == {"annual"}
     assert lane.send(completion("r-4", at=201 * DAY)).disposition is Disposition.RECORDED
@@ -76,7 +79,7 @@ def test_a_retracted_renewal_takes_the_renewal_alone() -> None:
 def test_of_repeated_awards_the_one_is_lost_whose_evidence_is() -> None:
     lane = lane_with(again=Rule(requires=PASS, repeatable=True))
     lane.send(completion("r-1"), completion("r-2", at=DAY), completion("r-3", at=2 * DAY))
-    lane.send(retracted("r-1"))  # type: ignore[arg-type]
+    lane.send(retracted("r-1"))
     assert changes(lane) == [(lane.claims[0].credential_id, CredentialStatus.REVOKED)]
 
 
@@ -112,7 +115,7 @@ def test_lost_evidence_follows_the_policy_and_says_so(
 ) -> None:
     lane = lane_with(a=Rule(requires=PASS, on_loss=policy))  # type: ignore[arg-type]
     lane.send(completion())
-    decided = lane.send(retracted())  # type: ignore[arg-type]
+    decided = lane.send(retracted())
     assert outcomes(decided)["a"].verdict is verdict
     assert [one for _, one in changes(lane)] == status
 
@@ -120,7 +123,7 @@ def test_lost_evidence_follows_the_policy_and_says_so(
 def test_what_was_suspended_is_reinstated_with_the_same_credential() -> None:
     lane = lane_with(a=Rule(requires=PASS, on_loss="suspend"))
     lane.send(completion())
-    lane.send(retracted())  # type: ignore[arg-type]
+    lane.send(retracted())
     assert lane.holds() == set()
     decided = lane.send(completion("r-2", at=DAY))
     assert outcomes(decided)["a"].verdict is Verdict.REINSTATED
@@ -159,7 +162,7 @@ def test_suspension_by_staff_and_by_the_rule_end_each_by_itself() -> None:
     lane.send(completion())
     credential = lane.claims[0].credential_id
     lane.revoke(credential, action=StatusAction.SUSPEND)
-    lane.send(retracted())  # type: ignore[arg-type]
+    lane.send(retracted())
     assert lane.revoke(credential, action=StatusAction.REINSTATE).disposition is Disposition.APPLIED
     assert lane.holds() == set()
     lane.send(completion("r-2", at=DAY))
@@ -182,7 +185,7 @@ def test_a_revocation_is_final_for_suspend_and_reinstate() -> None:
 def test_a_person_decides_what_becomes_of_an_award_in_review(answer: ReviewAnswer, holds: set[str]) -> None:
     lane = lane_with(a=Rule(requires=PASS, on_loss="ask"))
     lane.send(completion())
-    lane.send(retracted())  # type: ignore[arg-type]
+    lane.send(retracted())
     assert lane.holds() == {"a"}
     credential = lane.claims[0].credential_id
     assert lane.asks(ReviewDecided, answer=answer, credential_id=credential).disposition is Disposition.APPLIED
@@ -316,6 +319,45 @@ def test_credentials_carry_the_salted_hashes_of_the_profile_known_then() -> None
     assert not isinstance(before, bytes)
     assert not isinstance(after, bytes)
     assert (before.identities, after.identities) == ((), (known,))
+
+
+def reissued(lane: CompetencyLane, credential: str) -> Disposition:
+    asked = {"credential_id": credential, "reason": StatusReason.KEY_COMPROMISED}
+    return lane.asks(ReissueRequested, **asked).disposition
+
+
+def test_a_new_edition_supersedes_the_old_one_and_the_attainment_stays() -> None:
+    lane = lane_with(block=Rule(requires=PASS, validity=YEAR), top=Rule(requires=Holds(achievement="block")))
+    lane.send(completion())
+    before = lane.claims[0]
+    assert reissued(lane, before.credential_id) is Disposition.APPLIED
+    after = lane.claims[-1]
+    assert (after.award, after.edition, after.supersedes) == (1, 2, before.credential_id)
+    assert (after.awarded_at, after.valid_until) == (before.awarded_at, before.valid_until)
+    assert not isinstance(before.body, bytes)
+    assert not isinstance(after.body, bytes)
+    assert after.body.results == before.body.results
+    assert changes(lane) == [(before.credential_id, CredentialStatus.REVOKED)]
+    assert lane.holds() == {"block", "top"}
+    assert reissued(lane, before.credential_id) is Disposition.KNOWN
+    assert lane.revoke(before.credential_id).disposition is Disposition.KNOWN
+    assert lane.revoke(after.credential_id).disposition is Disposition.APPLIED
+    assert reissued(lane, after.credential_id) is Disposition.REFUSED
+
+
+def test_what_is_suspended_or_kept_is_issued_anew_as_it_is() -> None:
+    lane = lane_with(a=Rule(requires=PASS, on_loss="keep"))
+    lane.send(completion())
+    lane.revoke(lane.claims[0].credential_id, action=StatusAction.SUSPEND)
+    lane.send(retracted())
+    assert reissued(lane, lane.claims[0].credential_id) is Disposition.APPLIED
+    old, new = lane.claims
+    assert changes(lane)[1:] == [
+        (old.credential_id, CredentialStatus.REVOKED),
+        (new.credential_id, CredentialStatus.SUSPENDED),
+    ]
+    lane.revoke(new.credential_id, action=StatusAction.REINSTATE)
+    assert lane.holds() == {"a"}
 
 
 def test_a_building_block_renewed_lately_is_recent() -> None:
