@@ -26,6 +26,10 @@ _SAID: Final[Mapping[State, str]] = {
 }
 
 
+CredentialOf = Callable[[str, int, int], str | None]
+"""The credential of an achievement's award, by its number and edition."""
+
+
 @dataclass(slots=True)
 class Award:
     """One award: by what is known now since when, at which level, until when, and what became of it."""
@@ -37,6 +41,8 @@ class Award:
     until: int | None
     state: State = "held"
     paused: bool = False  # suspended by staff, whatever the evidence says
+    edition: int = 1
+    superseded: list[str | None] = field(default_factory=list)  # the credentials of editions before
 
     @property
     def stands(self) -> bool:
@@ -62,15 +68,34 @@ class Said:
 class Awards:
     """The awards of one learner, by achievement, oldest first."""
 
-    credential_of: Callable[[str, int], str | None]
+    credential_of: CredentialOf
     of: dict[str, list[Award]] = field(default_factory=dict)
     recognised: dict[str, Recognised] = field(default_factory=dict)
     rejudged: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     def find(self, credential: str) -> tuple[str, Award] | None:
-        """Return an award and what it is of, by its credential."""
-        found = ((n, one) for n, several in self.of.items() for one in several if one.credential == credential)
-        return next(found, None)
+        """Return an award and what it is of, by a credential of any of its editions."""
+        every = ((name, one) for name, several in self.of.items() for one in several)
+        return next((found for found in every if credential in {found[1].credential, *found[1].superseded}), None)
+
+    def reissue(self, said: Said, book: Book, shown: Sequence[Shown], name: str, award: Award, reason: str) -> None:
+        """Give an award a credential of its next edition, with what counts for it now; the one before is revoked."""
+        found, _ = self._earned(name, book.versions[name], shown)
+        place = _places([one for one in self.of[name] if one.state != "gone"], found.times)
+        versions = for_learner(
+            book.versions[name], _instants(shown, self._held(counting=False)), self.rejudged.get(name)
+        )
+        time = Time(award.since, award.level, award.until, versions[-1])
+        if award.number in place:
+            time = found.times[place[award.number]]
+        said.changes.append((award.credential, "revoked", reason))
+        award.superseded.append(award.credential)
+        award.edition += 1
+        award.credential = self.credential_of(name, award.number, award.edition)
+        award.since, award.level, award.until = time.since, time.level, time.until
+        if award.is_suspended:
+            said.changes.append((award.credential, "suspended", reason))
+        said.outcomes.append(_outcome(name, "reissued", time, award))
 
     def settle(
         self,
@@ -129,7 +154,7 @@ class _Step:
     """One achievement, judged anew."""
 
     def __init__(
-        self, said: Said, name: str, gone: set[str], credential_of: Callable[[str, int], str | None], *, keep_all: bool
+        self, said: Said, name: str, gone: set[str], credential_of: CredentialOf, *, keep_all: bool
     ) -> None:
         self._said, self._name, self._gone, self._keep_all = said, name, gone, keep_all
         self._credential_of = credential_of
@@ -155,7 +180,7 @@ class _Step:
         if is_offered and not (closed and fresh and fresh[0].version.rule.renewal is not None):
             for time in fresh:
                 number = awards[-1].number + 1 if awards else 1
-                credential = self._credential_of(self._name, number)
+                credential = self._credential_of(self._name, number, 1)
                 awards = [*awards, Award(number, credential, time.since, time.level, time.until)]
                 self._say("granted", time, awards[-1])
         if not self._spoke:
@@ -195,20 +220,23 @@ class _Step:
 
     def _say(self, verdict: str, about: Time | Version | None, award: Award | None) -> None:
         self._spoke = True
-        time = about if isinstance(about, Time) else None
-        version = about if isinstance(about, Version) else time.version if time else None
-        self._said.outcomes.append(
-            {
-                "achievement": self._name,
-                "verdict": verdict,
-                "rule_digest": None if version is None else version.digest,
-                "award": None if award is None else award.number,
-                "credential_id": None if award is None else award.credential,
-                "attained_at": None if time is None else time.since,
-                "level": None if time is None else time.level,
-                "valid_until": None if time is None else time.until,
-            }
-        )
+        self._said.outcomes.append(_outcome(self._name, verdict, about, award))
+
+
+def _outcome(name: str, verdict: str, about: Time | Version | None, award: Award | None) -> dict[str, Any]:
+    time = about if isinstance(about, Time) else None
+    version = about if isinstance(about, Version) else time.version if time else None
+    return {
+        "achievement": name,
+        "verdict": verdict,
+        "rule_digest": None if version is None else version.digest,
+        "award": None if award is None else award.number,
+        "edition": None if award is None else award.edition,
+        "credential_id": None if award is None else award.credential,
+        "attained_at": None if time is None else time.since,
+        "level": None if time is None else time.level,
+        "valid_until": None if time is None else time.until,
+    }
 
 
 def _unchanged(latest: Award | None, found: Earned, in_force: Earned) -> str:

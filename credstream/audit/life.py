@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
-from credstream.audit.awards import Award, Awards, Said, State
+from credstream.audit.awards import Award, Awards, CredentialOf, Said, State
 from credstream.audit.books import Book, offered
 from credstream.audit.decoding import Fields
 from credstream.audit.earning import Recognised
@@ -13,13 +13,13 @@ from credstream.audit.evidence import Evidence
 
 _AHEAD: Final = 5 * 60 * 1_000_000
 _ANSWERS: Final[Mapping[str, State]] = {"keep": "kept", "suspend": "suspended", "revoke": "gone"}
-STAFF: Final = frozenset({"StatusRequested", "AwardRequested", "ReviewDecided", "ReevaluationRequested"})
+STAFF: Final = frozenset({"StatusRequested", "AwardRequested", "ReviewDecided", "ReevaluationRequested", "ReissueRequested"})
 
 
 class Life:
     """What is known of a learner after the records so far."""
 
-    def __init__(self, credential_of: Callable[[str, int], str | None]) -> None:
+    def __init__(self, credential_of: CredentialOf) -> None:
         """Begin with nothing; ``credential_of`` names the credential of an achievement's award."""
         self._evidence = Evidence()
         self._awards = Awards(credential_of)
@@ -56,6 +56,8 @@ class Life:
                 return self._award(fields, book, now)
             case "ReviewDecided":
                 return self._review(fields, book, now)
+            case "ReissueRequested":
+                return self._reissue(fields, book, now)
             case _:
                 return self._reevaluation(fields, book, now)
 
@@ -82,7 +84,7 @@ class Life:
         if found is None:
             return Said("refused")
         name, award = found
-        is_replaced = award.state == "gone" and award is not self._awards.of[name][-1]
+        is_replaced = self._is_replaced(name, award, fields["credential_id"])
         if fields["action"] == "revoke":
             if is_replaced or award.state == "taken":
                 return Said("known")
@@ -91,7 +93,7 @@ class Life:
                 said.changes.append((award.credential, "revoked", fields["reason"]))
             award.state = "taken"
             return self._and_what_is_built(said, book, now, name)
-        if not award.stands:
+        if not award.stands or is_replaced:
             return Said("refused")
         suspend, was_suspended = fields["action"] == "suspend", award.is_suspended
         if award.paused is suspend:
@@ -100,6 +102,11 @@ class Life:
         if award.is_suspended != was_suspended:
             said.changes.append((award.credential, "suspended" if suspend else "reinstated", fields["reason"]))
         return self._and_what_is_built(said, book, now, name)
+
+    def _is_replaced(self, name: str, award: Award, credential: str) -> bool:
+        """Say whether another credential came after this one: of a later edition, or of an award in the place of a lost one."""
+        lost = award.state == "gone" and award is not self._awards.of[name][-1]
+        return lost or award.credential != credential
 
     def _and_what_is_built(self, said: Said, book: Book, now: int, name: str) -> Said:
         built = book.built_with(name)
@@ -146,6 +153,8 @@ class Life:
         found = None if fields["credential_id"] is None else self._awards.find(fields["credential_id"])
         if about_result or found is None or found[1].state != "review":
             return Said("refused")
+        if self._is_replaced(*found, fields["credential_id"]):
+            return Said("refused")
         return self._reviewed_award(*found, fields["answer"], book, now)
 
     def _reviewed_award(self, name: str, award: Award, answer: str, book: Book, now: int) -> Said:
@@ -168,4 +177,18 @@ class Life:
         said, keep_all = Said("applied"), fields["losses"] == "keep"
         names = [name, *book.built_with(name)]
         self._awards.settle(said, book, now, self._evidence.shown(), names, keep_all=keep_all)
+        return said
+
+    def _reissue(self, fields: Fields, book: Book, now: int) -> Said:
+        """Issue a credential anew, as the next edition of an award that stands and is offered."""
+        found = self._awards.find(fields["credential_id"])
+        if found is None:
+            return Said("refused")
+        name, award = found
+        if self._is_replaced(name, award, fields["credential_id"]):
+            return Said("known")
+        if not award.stands or name not in offered(book.in_force(now).catalogue):
+            return Said("refused")
+        said = Said("applied")
+        self._awards.reissue(said, book, self._evidence.shown(), name, award, fields["reason"])
         return said

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from itertools import groupby
 from typing import Any, Final
 
 import msgspec
@@ -144,13 +145,13 @@ class _One:
         self._expected: list[tuple[Any, ...]] = []
         self._lanes: set[int] = set()
 
-    def credential_of(self, achievement: str, award: int) -> str | None:
+    def credential_of(self, achievement: str, award: int, edition: int) -> str | None:
         """Return the credential of an award: as claimed; if it was not, as it would be."""
-        found = (row[3] for row in self._claims if row[:3] == (achievement, award, 1))
+        found = (row[3] for row in self._claims if row[:3] == (achievement, award, edition))
         claimed: str | None = next(found, None)
         if claimed is None and self._trust.credential_secret is not None:
             programme, _, ref = self.learner.partition(":")
-            return credential_id(self._trust.credential_secret, programme, ref, achievement, award, 1)
+            return credential_id(self._trust.credential_secret, programme, ref, achievement, award, edition)
         return claimed
 
     def expect(self, said: Said, cause: str, lane: int) -> None:
@@ -161,7 +162,7 @@ class _One:
     def claims_of(self, found: Fields, lane: int, number: int, now: int, where: str, offer: str) -> None:
         """Find the one claim of each grant in a decision."""
         for outcome in found["outcomes"]:
-            if outcome["verdict"] != "granted":
+            if outcome["verdict"] not in {"granted", "reissued"}:
                 continue
             self._store.check("granted", self.scope)
             named = (outcome["achievement"], outcome["award"], outcome["edition"])
@@ -184,11 +185,12 @@ class _One:
                 what = f"nothing grants claim {row[7]}"
                 self._store.offend("granted", f"{CLAIMED.name}/{row[4]}@{row[6]}", what, self.scope)
         query = "SELECT lane, at, credential, status, reason, cause FROM status WHERE learner = ? ORDER BY lane, at"
-        found = [row for row in self._store.ask(query, self.learner).fetchall() if row[5] not in later]
-        self._store.check("decision", self.scope, len(found))
-        for at in range(max(len(found), len(self._expected))):
+        rows = [row for row in self._store.ask(query, self.learner).fetchall() if row[5] not in later]
+        self._store.check("decision", self.scope, len(rows))
+        found, wanted = _in_order(rows), _in_order([(0, 0, *change) for change in self._expected])
+        for at in range(max(len(found), len(wanted))):
             actual = found[at] if at < len(found) else None
-            expected = self._expected[at] if at < len(self._expected) else None
+            expected = wanted[at][2:] if at < len(wanted) else None
             if actual is None or tuple(actual[2:]) != expected:
                 place = "the end" if actual is None else f"{actual[0]}@{actual[1]}"
                 what = f"status change: {_told(actual and actual[2:])}; expected {_told(expected)}"
@@ -197,6 +199,14 @@ class _One:
 
     def _is_later(self, row: tuple[Any, ...], later: set[str]) -> bool:
         return bool(later) and decoded(row[8])[1]["event_id"] in later
+
+
+def _in_order(changes: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return changes as they came; those of one cause, whose order says nothing, by what they are of."""
+    found: list[tuple[Any, ...]] = []
+    for _, together in groupby(changes, key=lambda change: change[5]):
+        found += sorted(together, key=lambda change: (change[2] or "", change[3]))
+    return found
 
 
 def _told(change: Any) -> str:

@@ -66,6 +66,7 @@ class Cut(Struct, frozen=True):
     ends: Mapping[str, int]
     begins: Mapping[str, int]
     positions: Mapping[str, int]
+    identity: str = ""  # names the log: its topics' ids
 
     def end(self, topic: Topic, lane: int) -> int:
         """Return the end of a lane."""

@@ -10,6 +10,7 @@ import msgspec
 
 from credstream.audit.credentials import Credentials
 from credstream.audit.decoding import Fields, UnreadableError, decoded, unpacked
+from credstream.audit.identity import Identities
 from credstream.audit.lists import Lists
 from credstream.audit.log import READ, Cut, Log, LogRecord
 from credstream.audit.secrecy import Secrecy
@@ -42,6 +43,7 @@ class Reading:
         """Read ``log``; ``advance`` hears how far it went on."""
         self._log, self._store, self._trust, self._advance = log, store, trust, advance
         self._credentials, self._lists, self._secrecy = credentials, Lists(store, trust), Secrecy(store, trust)
+        self._identities = Identities(store, trust)
         self._takers: dict[str, Callable[[LogRecord, str, Fields], None]] = {
             INBOX.name: self._inbox,
             DECIDED.name: self._decided,
@@ -157,6 +159,7 @@ class Reading:
     def _claimed(self, record: LogRecord, kind: str, fields: Fields) -> None:
         if kind != "CredentialClaimed":
             return
+        self._identities.take(record, fields)
         self._store.add(
             "claim",
             record.lane,
@@ -202,11 +205,11 @@ class Reading:
             self._store.add("changed", record.lane, record.offset, *(fields[name] for name in names))
 
 
-def _decision(fields: Fields) -> bytes:
+def _decision(fields: Fields) -> str:
     """Return of a decision what is compared: all but the prose."""
     body: Any = fields["body"]
     outcomes = body["outcomes"] if isinstance(body, dict) else []
     kept = [{name: value for name, value in outcome.items() if name != "explanation"} for outcome in outcomes]
     names = ("programme", "provider", "event_id", "result_id", "disposition", "catalogue_digest")
     about = {name: fields[name] for name in names}
-    return msgspec.json.encode({**about, "sealed": fields["sealed_with"], "outcomes": kept})
+    return msgspec.json.encode({**about, "sealed": fields["sealed_with"], "outcomes": kept}).decode()

@@ -84,6 +84,7 @@ class Store:
         try:
             self._db.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
             self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA temp_store = FILE")
             self._db.execute("PRAGMA synchronous = OFF")
             if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone():
                 self._db.executescript(_SCHEMA)
