@@ -111,7 +111,7 @@ class Audit:
         forget_witnesses(store)
         check_journal(store, options.journal)
         check_logs(store, options.logs)
-        check_counters(store, cut, options.counts, self.log.lanes)
+        check_counters(store, options.counts)
         promised = int(options.promised_s * _SECOND)
         base_url, seed = self.trust.base_url, options.seed
         check_public(store, cut, options.public, base_url, sample=options.sample, seed=seed, promised_us=promised)

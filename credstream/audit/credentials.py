@@ -43,7 +43,7 @@ class Credentials:
         store.check("bytes")
         if named(content) != fields["digest"]:
             store.offend("bytes", where, "its bytes are not those that its digest names")
-        numbers = (fields["programme"], fields["claim_no"], fields["credential_id"], digest)
+        numbers = (fields["programme"], fields["claim_no"], fields["credential_id"], fields["achievement"], digest)
         store.add("issued", record.lane, record.offset, *numbers)
         if fields["sealed_with"] is not None:
             store.skip("proof", "sealed credentials, whose keys are not at hand")

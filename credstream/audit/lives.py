@@ -33,7 +33,7 @@ _ROWS: Final = (
     " d.at, d.no, d.decided_at, d.body, q.at, q.reason FROM inbox i"
     " LEFT JOIN decided d ON d.lane = i.lane AND d.inbox_at = i.at"
     " LEFT JOIN quarantined q ON q.topic = ? AND q.partition = i.lane AND q.source = i.at AND q.stage = 'competency'"
-    " WHERE i.learner = ? ORDER BY i.lane, i.at"
+    " WHERE i.learner = ? ORDER BY i.lane, i.at, d.at, q.at"
 )
 
 
@@ -83,9 +83,12 @@ class Lives:
         scope = f"life {learner}"
         self._store.forget(scope)
         one = _One(self._store, self._trust, learner, scope)
-        life, later = Life(one.credential_of), set[str]()
+        life, later, before = Life(one.credential_of), set[str](), None
         for row in self._store.ask(_ROWS, INBOX.name, learner).fetchall():
             lane, at, kind, event = row[:4]
+            if (lane, at) == before:
+                continue  # a second outcome: `check_outcomes` says so
+            before = (lane, at)
             if at >= self._cut.done("competency", INBOX, lane):
                 later.add(event)
             elif kind is not None:

@@ -73,12 +73,10 @@ def _canonical(document: Mapping[str, Any]) -> bytes:
     """
     unknown: list[str] = []
     processor = jsonld.JsonLdProcessor(on_property_dropped=unknown.append)
-    expanded = processor.expand(document, {"documentLoader": _load, "base": None})
+    options = {"algorithm": "URDNA2015", "format": "application/n-quads", "documentLoader": _load, "base": None}
+    text: str = processor.normalize(document, options)
     if unknown:
         raise ValueError(f"terms without a meaning: {', '.join(map(str, unknown))}")
-    # expanded anew inside, without contexts, which costs little
-    options = {"algorithm": "URDNA2015", "format": "application/n-quads", "documentLoader": _load}
-    text: str = jsonld.normalize(expanded, options)
     return text.encode()
 
 

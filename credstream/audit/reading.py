@@ -160,6 +160,7 @@ class Reading:
         if kind != "CredentialClaimed":
             return
         self._identities.take(record, fields)
+        self._store.add("due", f"{fields['programme']}:{fields['learner_ref']}")
         self._store.add(
             "claim",
             record.lane,

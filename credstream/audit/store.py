@@ -38,7 +38,8 @@ CREATE INDEX claim_credential ON claim (credential);
 CREATE INDEX claim_decision ON claim (lane, decision);
 CREATE INDEX claim_place ON claim (list, place);
 CREATE TABLE issued (
-    lane INTEGER, at INTEGER, programme TEXT, no INTEGER, credential TEXT, digest BLOB, PRIMARY KEY (lane, at)) WITHOUT ROWID;
+    lane INTEGER, at INTEGER, programme TEXT, no INTEGER, credential TEXT, achievement TEXT, digest BLOB,
+    PRIMARY KEY (lane, at)) WITHOUT ROWID;
 CREATE INDEX issued_no ON issued (programme, lane, no);
 CREATE INDEX issued_credential ON issued (credential);
 CREATE TABLE status (

@@ -121,18 +121,22 @@ class MemoryLog:
     positions: dict[str, int] = field(default_factory=dict)
     lanes: int = LANES
     at: int = START + 1_000 * DAY
-    shown: int | None = None  # how many records of each lane are there yet
+    until: int | None = None  # as of when: what follows from a record is there with it
 
     def cut(self) -> Cut:
         names = {f"{topic.name}/{lane}": self._records(topic, lane) for topic in TOPICS for lane in range(self.lanes)}
         ends = {name: records[-1].offset + 1 if records else 0 for name, records in names.items()}
-        return Cut(at=self.at, ends=ends, begins=dict.fromkeys(ends, 0), positions=dict(self.positions), identity="i")
+        positions = dict(self.positions)
+        if self.until is not None:
+            positions = {name: ends[name.partition("/")[2]] for name in positions}
+        return Cut(at=self.at, ends=ends, begins=dict.fromkeys(ends, 0), positions=positions, identity="i")
 
     def records(self, topic: Topic, lane: int, start: int, end: int) -> Iterator[LogRecord]:
         return (record for record in self._records(topic, lane) if start <= record.offset < end)
 
     def _records(self, topic: Topic, lane: int) -> list[LogRecord]:
-        return self.records_of[topic.name, lane][: self.shown]
+        records = self.records_of[topic.name, lane]
+        return [one for one in records if self.until is None or one.appended_at <= self.until]
 
     def append(self, topic: Topic, lane: int, at: int, key: bytes | None, value: bytes | None, headers: Any = ()) -> LogRecord:
         records = self.records_of[topic.name, lane]
