@@ -24,6 +24,7 @@ from schemas.codec import PublishedSchema, latest_schema, published_schemas
 from schemas.events import CredentialStatus
 from schemas.ids import achievement_url, derive, issuer_document_url, status_list_url
 from schemas.topology import TOPICS
+from services.competency.wording import span_in_words
 from services.issuing.documents import CREDENTIALS_V2, OPEN_BADGES_V3, profile
 from streams.settings import SHARE_SECRET, Installation
 
@@ -65,7 +66,8 @@ class Documents(Controller):
         if found is None:
             raise ProblemError(HTTPStatus.NOT_FOUND, f"{programme} has no such achievement")
         if _wants_page(request):
-            return Template("achievement.html", context={"catalogue": catalogue, "achievement": found})
+            valid = None if found.rule.validity is None else span_in_words(found.rule.validity, "en")
+            return Template("achievement.html", context={"catalogue": catalogue, "achievement": found, "valid": valid})
         document = catalogue_documents(catalogue)[achievement_url(catalogue.base_url, programme, achievement)]
         return Response(document, media_type="application/ld+json", headers=_HOUR)
 

@@ -202,6 +202,7 @@ def test_criteria_are_shown_as_the_markdown_that_they_are(pipe: Pipe) -> None:
     with pipe.http(None) as http:
         page = http.get(f"/achievements/{PROGRAMME}/safe-patient-transfer", headers={"Accept": "text/html"}).text
     assert "<strong>How it is earned</strong>" in page
+    assert "<dt>Valid for</dt><dd>12 months</dd>" in page
 
 
 def test_health_and_metrics(pipe: Pipe) -> None:
