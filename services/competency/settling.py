@@ -283,7 +283,10 @@ def _matched(slots: Sequence[Award], times: Sequence[Judged]) -> dict[int, int]:
     An award stays with the instant that it has; the others follow in order, so that what is lost is the last one.
     """
     at_instant = {time.since: at for at, time in enumerate(times)}
-    by_slot = {award.number: at_instant[award.attained_at] for award in slots if award.attained_at in at_instant}
+    by_slot: dict[int, int] = {}
+    for award in slots:
+        if (at := at_instant.pop(award.attained_at, None)) is not None:  # each time is one award's
+            by_slot[award.number] = at
     free = [at for at in range(len(times)) if at not in by_slot.values()]
     others = (award.number for award in slots if award.number not in by_slot)
     return by_slot | dict(zip(others, free, strict=False))
