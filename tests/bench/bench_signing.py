@@ -178,7 +178,7 @@ def issuing_step(signer: Any) -> Callable[[int], object]:
         made = decide(stage, lane.progress, lane.state, records)
         assert made.position == 500
         stage.kept(lane.progress, made.lane)
-        stage._spent.clear()
+        stage.idle(lane.progress, lane.state, 0)
 
     return batch
 

@@ -141,6 +141,20 @@ def test_a_slow_signer_gets_its_turn_and_leaves_the_others_theirs() -> None:
     assert lane.numbers("one") == [0, 1, 2, 3, 4, 5]
 
 
+def test_a_signer_that_is_fast_needs_no_turns() -> None:
+    now = 0.0
+
+    class Fast(SwitchSigner):
+        def sign(self, data: bytes, *, check: bool = True) -> bytes:
+            nonlocal now
+            now += 0.009
+            return super().sign(data, check=check)
+
+    lane = lane_of({"one": Fast()}, clock=lambda: now)
+    lane.take(*(claim(catalogue_of("one"), number) for number in range(200)))
+    assert lane.numbers("one") == list(range(200))
+
+
 def test_one_signature_in_64_is_checked_by_claim_number() -> None:
     signer = SwitchSigner()
     lane = lane_of({"one": signer})
