@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 RUN_STATE ?= credstream-data/$(if $(DATA),dataset,demo)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench chaos fuzz system lock clean
+.PHONY: help demo test lint check bench chaos fuzz system lock clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -25,11 +25,13 @@ demo: $(READY) ## the whole pipe on an embedded Kafka; DATA=folder for OULAD, KE
 test: $(READY) ## every test, on a real Kafka, with short chaos
 	$(BIN)/pytest tests -rs
 
-check: $(READY) ## format, lint, types, import contracts, unit tests
+lint: $(READY) ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check: lint ## lint, and the unit tests
 	$(BIN)/pytest tests/unit tests/properties tests/contract tests/simulation -q
 
 bench: $(READY) ## the benchmarks, as tables
@@ -39,13 +41,16 @@ chaos: $(READY) ## kill -9 for longer, with a printed seed; SEED=n repeats one, 
 	CREDSTREAM_SCHEDULES=3000 $(BIN)/pytest tests/simulation
 	$(BIN)/pytest tests/chaos -s --results $(or $(RESULTS),50000) --seed $(or $(SEED),$(shell date +%s))
 
-fuzz: $(READY) ## random rules and results against the second evaluator for longer; CASES=n for each law and operator
+fuzz: $(READY) ## random rules against the second evaluator (CASES=n of each), random credentials against PyLD (COUNT=n)
 	CREDSTREAM_CASES=$(or $(CASES),4000) $(BIN)/pytest tests/properties/test_competency.py tests/properties/test_operators.py -q -s
+	PYTHONPATH=tests $(BIN)/python tests/bench/fuzz_signing.py --count $(or $(COUNT),100000) $(if $(SEED),--seed $(SEED))
 
 system: ## what tests need beyond Python (Debian, as root)
 	@missing=""; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	command -v promtool >/dev/null || missing="$$missing prometheus"; \
+	{ command -v node && command -v npm; } >/dev/null || missing="$$missing nodejs npm"; \
+	command -v softhsm2-util >/dev/null || missing="$$missing softhsm2"; \
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	if [ -n "$$missing" ]; then \
 	  [ "$$(id -u)" = 0 ] || { echo "missing:$$missing; run 'sudo make system'"; exit 1; }; \

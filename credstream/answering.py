@@ -41,6 +41,7 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "ended": "its validity ended {}",
         "level": "level {}",
         "next": "for the next award",
+        "renewal": "renewed by results shown from {} to {}",
         "why": "why",
         "missing": "what is asked, and what there is",
         "evidence": "evidence that counts",
@@ -104,6 +105,7 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "ended": "sa validité a pris fin le {}",
         "level": "niveau {}",
         "next": "pour la prochaine attribution",
+        "renewal": "renouvelée par des résultats présentés du {} au {}",
         "why": "pourquoi",
         "missing": "ce qui est exigé, et ce qu'il y a",
         "evidence": "preuves qui comptent",
@@ -188,6 +190,13 @@ class Teller:
             ends = "ended" if award.valid_until < self._answer.now else "until"
             parts.append(words[ends].format(self.day(award.valid_until)))
         return words["award"].format(award.number, ", ".join(parts))
+
+    def next(self, situation: Situation) -> str:
+        """Return what the reasons of the next award are about."""
+        if situation.renewable is None:
+            return self.words["next"]
+        opens, until = map(self.day, situation.renewable)
+        return self.words["renewal"].format(opens, until)
 
     def shown(self, shown: Shown) -> str:
         """Return a result: its assessment, what it says, when it was shown, whose it is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,10 +12,12 @@ from credstream.reading import committed
 from schemas.catalogue import Catalogue, unpack
 from schemas.codec import decode
 from schemas.events import CataloguePublished, StatusListPublished
-from schemas.ids import achievement_url, issuer_document_url
+from schemas.ids import achievement_url, issuer_document_url, jwk_url, provider_url, translated_url
 from schemas.topology import CATALOGUE_PUBLISHED, LIST_PUBLISHED
-from services.issuing.documents import OPEN_BADGES_V3, achievement_document, did_document
+from services.issuing.achievement import achievement_document, translated_document
+from services.issuing.documents import CREDENTIALS_V2, OPEN_BADGES_V3, did_document, jwk, provider_profile
 from streams.settings import Installation
+from streams.wording import wording
 
 
 def catalogues(installation: Installation) -> Mapping[str, Catalogue]:
@@ -33,11 +36,24 @@ def catalogues(installation: Installation) -> Mapping[str, Catalogue]:
 
 
 def catalogue_documents(catalogue: Catalogue) -> dict[str, bytes]:
-    """Return a catalogue's public documents by URL: the issuer's DID document and each achievement."""
-    documents: dict[str, Any] = {issuer_document_url(catalogue.base_url, catalogue.programme): did_document(catalogue)}
+    """Return a catalogue's public documents by URL: DID document, JWKs, providers, and achievements in each language."""
+    found: dict[str, Any] = {}
+    words = wording(catalogue)
+    for provider in catalogue.providers:
+        url = provider_url(catalogue.base_url, catalogue.programme, provider.id)
+        found[url] = provider_profile(catalogue, provider)
     for achievement in catalogue.achievements:
         url = achievement_url(catalogue.base_url, catalogue.programme, achievement.id)
-        documents[url] = {"@context": [OPEN_BADGES_V3], **achievement_document(catalogue, achievement)}
+        endorsements = words.endorsements(achievement.id, time.time_ns() // 1000)
+        found[url] = achievement_document(catalogue, achievement, endorsements=endorsements)
+        for translation in achievement.translations:
+            language = translation.language
+            found[translated_url(url, language)] = translated_document(catalogue, achievement, language)
+    context = [CREDENTIALS_V2, OPEN_BADGES_V3]
+    documents = {url: {"@context": context, **about} for url, about in found.items()}
+    for key in catalogue.jwt_keys:
+        documents[jwk_url(catalogue.base_url, catalogue.programme, key.id)] = jwk(catalogue, key)
+    documents[issuer_document_url(catalogue.base_url, catalogue.programme)] = did_document(catalogue)
     return {url: msgspec.json.encode(document) for url, document in documents.items()}
 
 

@@ -1,4 +1,4 @@
-"""Writes everything that another party needs to check an installation, offline, into one folder."""
+"""Writes everything that another party needs to check an installation, offline, into one folder, as of one moment."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from typing import Any, Final
 
 import msgspec
 
+from credstream.audit.broker import KafkaLog
+from credstream.audit.folder import write_log
+from credstream.audit.log import Cut, Log, LogRecord
+from credstream.auditor import trust_of
 from credstream.documents import documents
-from credstream.reading import committed
 from schemas.codec import decode
 from schemas.events import CompetencyDecided, CredentialIssued, RecordQuarantined
-from schemas.topology import DECIDED, ISSUED, QUARANTINED, Topic
+from schemas.topology import DECIDED, INBOX, ISSUED, QUARANTINED, Topic
 from services.signing.contexts import DIGESTS
 from streams.settings import Installation
 
@@ -24,8 +27,9 @@ FORMAT: Final = 1
 def export(installation: Installation, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """Write the export into ``folder``, which must be empty or new, and return what `counts.json` says.
 
-    `credentials.ndjson` (envelope, and the signed credential byte for byte), `decisions.ndjson`, `quarantine.ndjson`,
-    `documents/` with `documents.json` (URL to file, and the digests of the contexts), `counts.json`.
+    `credentials.ndjson` (envelope, and the signed credential byte for byte), `decisions.ndjson`, `quarantine.ndjson`, `log/` (the
+    records themselves, for `credstream audit`), `documents/` with `documents.json` (URL to file, and the digests of the contexts),
+    `counts.json`.
 
     Raises:
         UnavailableError: Kafka does not answer.
@@ -34,58 +38,73 @@ def export(installation: Installation, folder: Path, say: Callable[[str], None])
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty; name a new folder")
-    counts: dict[str, Any] = {"format": FORMAT, "base_url": installation.base_url, "epoch": installation.epoch}
-    counts["credentials"] = _write(folder / "credentials.ndjson", _credentials(installation))
-    say(f"{counts['credentials']:,} credentials")
-    verdicts: Counter[str] = Counter()
-    dispositions: Counter[str] = Counter()
-    counts["decisions"] = _write(folder / "decisions.ndjson", _decisions(installation, dispositions, verdicts))
-    counts |= {"dispositions": dict(dispositions), "verdicts": dict(verdicts)}
-    say(f"{counts['decisions']:,} decisions")
-    reasons: Counter[str] = Counter()
-    counts["quarantined"] = _write(folder / "quarantine.ndjson", _quarantined(installation, reasons))
-    counts["quarantine_reasons"] = dict(reasons)
-    say(f"{counts['quarantined']:,} quarantined records")
-    counts["documents"] = _write_documents(folder, documents(installation))
-    say(f"{counts['documents']:,} documents")
+    log = KafkaLog(installation.bootstrap_servers, installation.kafka.lanes)
+    try:
+        counts = _Export(log, log.cut(), folder, say).written(installation)
+    finally:
+        log.close()
     (folder / "counts.json").write_bytes(_pretty(counts))
     return counts
 
 
-def _write(path: Path, lines: Iterator[bytes]) -> int:
-    count = 0
-    with path.open("wb") as file:
-        for count, line in enumerate(lines, 1):  # noqa: B007  the last one is the count
-            file.write(line + b"\n")
-    return count
+class _Export:
+    """One export, up to a cut."""
+
+    def __init__(self, log: Log, cut: Cut, folder: Path, say: Callable[[str], None]) -> None:
+        self._log, self._cut, self._folder, self._say = log, cut, folder, say
+
+    def written(self, installation: Installation) -> dict[str, Any]:
+        """Write everything and return what was counted."""
+        counts: dict[str, Any] = {"format": FORMAT, "base_url": installation.base_url, "epoch": installation.epoch}
+        counts["received"] = sum(1 for _ in self._records(INBOX))
+        verdicts: Counter[str] = Counter()
+        dispositions: Counter[str] = Counter()
+        reasons: Counter[str] = Counter()
+        counts["credentials"] = self._write("credentials", self._credentials())
+        counts["decisions"] = self._write("decisions", self._decisions(dispositions, verdicts))
+        counts["quarantined"] = self._write("quarantine", self._quarantined(reasons))
+        counts |= {"dispositions": dispositions, "verdicts": verdicts, "quarantine_reasons": reasons}
+        records = write_log(self._log, self._cut, trust_of(installation, with_secrets=False), self._folder / "log")
+        self._say(f"{records:,} records of the log")
+        counts["documents"] = _write_documents(self._folder, documents(installation))
+        self._say(f"{counts['documents']:,} documents")
+        return counts
+
+    def _records(self, topic: Topic) -> Iterator[LogRecord]:
+        for lane in range(self._log.lanes):
+            yield from self._log.records(topic, lane, self._cut.begin(topic, lane), self._cut.end(topic, lane))
+
+    def _write(self, name: str, lines: Iterator[bytes]) -> int:
+        count = 0
+        with (self._folder / f"{name}.ndjson").open("wb") as file:
+            for count, line in enumerate(lines, 1):  # noqa: B007  the last one is the count
+                file.write(line + b"\n")
+        self._say(f"{count:,} in {name}.ndjson")
+        return count
+
+    def _credentials(self) -> Iterator[bytes]:
+        for record in self._records(ISSUED):
+            issued = decode(record.value, CredentialIssued)
+            envelope = msgspec.structs.asdict(issued)
+            yield msgspec.json.encode({**_position(record), **envelope, "credential": msgspec.Raw(issued.credential)})
+
+    def _decisions(self, dispositions: Counter[str], verdicts: Counter[str]) -> Iterator[bytes]:
+        for record in self._records(DECIDED):
+            decided = decode(record.value, CompetencyDecided)
+            dispositions[decided.disposition] += 1
+            if not isinstance(decided.body, bytes):
+                verdicts.update(outcome.verdict for outcome in decided.body.outcomes)
+            yield msgspec.json.encode({**_position(record), **msgspec.structs.asdict(decided)})
+
+    def _quarantined(self, reasons: Counter[str]) -> Iterator[bytes]:
+        for record in self._records(QUARANTINED):
+            quarantined = decode(record.value, RecordQuarantined, max_bytes=QUARANTINED.max_bytes + 65_536)
+            reasons[quarantined.reason] += 1
+            yield msgspec.json.encode(quarantined)
 
 
-def _positions(installation: Installation, topic: Topic) -> Iterator[tuple[dict[str, int], bytes]]:
-    for record in committed(installation.bootstrap_servers, topic):
-        yield {"partition": record.partition, "offset": record.offset}, record.value
-
-
-def _credentials(installation: Installation) -> Iterator[bytes]:
-    for position, value in _positions(installation, ISSUED):
-        issued = decode(value, CredentialIssued)
-        envelope = msgspec.structs.asdict(issued)
-        yield msgspec.json.encode({**position, **envelope, "credential": msgspec.Raw(issued.credential)})
-
-
-def _decisions(installation: Installation, dispositions: Counter[str], verdicts: Counter[str]) -> Iterator[bytes]:
-    for position, value in _positions(installation, DECIDED):
-        decided = decode(value, CompetencyDecided)
-        dispositions[decided.disposition] += 1
-        if not isinstance(decided.body, bytes):
-            verdicts.update(outcome.verdict for outcome in decided.body.outcomes)
-        yield msgspec.json.encode({**position, **msgspec.structs.asdict(decided)})
-
-
-def _quarantined(installation: Installation, reasons: Counter[str]) -> Iterator[bytes]:
-    for record in committed(installation.bootstrap_servers, QUARANTINED):
-        quarantined = decode(record.value, RecordQuarantined, max_bytes=QUARANTINED.max_bytes + 65_536)
-        reasons[quarantined.reason] += 1
-        yield msgspec.json.encode(quarantined)
+def _position(record: LogRecord) -> dict[str, int]:
+    return {"partition": record.lane, "offset": record.offset}
 
 
 def _write_documents(folder: Path, by_url: dict[str, bytes]) -> int:

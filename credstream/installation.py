@@ -12,10 +12,13 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from schemas.catalogue import Key
+from credstream.rules.loader import Draft
+from schemas.catalogue import Catalogue, Key
 from schemas.errors import RefusedError
 from schemas.topology import DEFAULT_LANES
-from streams.keystore import PASSPHRASE, create_key, write_secret
+from streams import keystore
+from streams.jwt_keys import create_jwt_key, jwt_keys
+from streams.keystore import PASSPHRASE, create_key, published_keys, write_secret
 from streams.settings import (
     CREDENTIAL_SECRET,
     LEARNER_SECRET,
@@ -82,6 +85,7 @@ def create(
     for programme in programmes:
         create_signing_key(made, programme, "credentials")
         create_signing_key(made, programme, "status")
+        create_jwt_key(made, programme, 0)
     return made
 
 
@@ -100,8 +104,16 @@ def _programme(folder: Path, programme: str) -> dict[str, Any]:
 
 def public_keys(installation: Installation, programme: str) -> Sequence[Key]:
     """Return the programme's public keys, as its catalogue publishes them."""
-    path = installation.secret_path(f"keys/{programme}/keys.json")
-    return msgspec.json.decode(path.read_bytes(), type=list[Key]) if path.exists() else []
+    return published_keys(installation, programme)
+
+
+def build_catalogue(installation: Installation, draft: Draft) -> Catalogue:
+    """Return a draft as this installation publishes it: with its base URL and the programme's public keys."""
+    return draft.build(
+        base_url=installation.base_url,
+        keys=public_keys(installation, draft.programme),
+        jwt_keys=jwt_keys(installation, draft.programme),
+    )
 
 
 def create_signing_key(
@@ -112,10 +124,13 @@ def create_signing_key(
 ) -> Key:
     """Make a signing key of a programme; it signs once a catalogue that lists it is published and it is active.
 
+    It is made in a token where the settings name one for its id, else in a file.
+
     `active_from` is in microseconds; the programme's first key of a purpose is active from the beginning, others from now.
 
     Raises:
-        RefusedError: The installation does not know the programme.
+        RefusedError: The installation does not know the programme, or names no usable token.
+        UnavailableError: The token is away.
     """
     if programme not in installation.programmes:
         raise RefusedError(
@@ -125,8 +140,7 @@ def create_signing_key(
     number = 1 + sum(1 for key in known if key.purpose == purpose)
     begins = active_from if active_from is not None else (0 if number == 1 else time.time_ns() // 1000)
     key_id = f"{purpose}-{number}"
-    path = installation.secret_path(f"keys/{programme}/{key_id}.pem")
-    public = create_key(path, installation.secret(PASSPHRASE))
+    public = keystore.create_signing_key(installation, programme, key_id)
     key = Key(id=key_id, purpose=purpose, public_key_multibase=public, active_from=begins)
     index = installation.secret_path(f"keys/{programme}/keys.json")
     draft = index.with_suffix(".draft")
@@ -143,6 +157,7 @@ _PURPOSES: Final = {
     f"secrets/{SHARE_SECRET}": "makes learners' share links: without it those handed out end",
     f"secrets/{PASSPHRASE}": "opens every key file; keep it apart from them",
     "secrets/keys": "sign credentials and status lists",
+    "secrets/jwt": "sign credentials as JWTs, and learners' records",
     "secrets/catalogue": "signs catalogues; keep it offline",
     "secrets/staff": "signs staff requests",
     "secrets/providers": "the providers' API keys, to hand over; the gateway keeps only their digests",

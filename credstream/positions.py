@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from schemas.events import Micros
-from services.competency.attainment import Judged, earned, versions_for
+from services.competency.attainment import Judged, Renewal, earned, renewal, versions_for
 from services.competency.progress import Award, AwardState, Progress, Standing
 from services.competency.reasons import Node
 from services.competency.rulebook import Rulebook, Version
@@ -48,6 +48,13 @@ class Position(Struct, frozen=True):
         """Return what is asked and what there is ``now``, by the version that judges next; and the results that count."""
         used: dict[str, Standing] = {}
         return self.version.judge.explain(self.judged.evidence, max(now, self.judged.at), used), used
+
+    @property
+    def renewal(self) -> Renewal | None:
+        """Return what renews it, where it is held and ends."""
+        if self.held is None or self.judged.since is None or self.version.retired:
+            return None
+        return renewal(self.version, self.judged)
 
     @property
     def has_begun(self) -> bool:

@@ -67,7 +67,8 @@ class Shown(Struct, frozen=True, kw_only=True):
 class Situation(Struct, frozen=True, kw_only=True):
     """How a learner stands with an achievement now. `explained` is a tree of reasons (see `services.competency.reasons`).
 
-    `following` is that of the next award, where one is under way. `late` results await a review and do not count until then.
+    `following` is that of the next award, where one is under way or a renewal may come; `renewable` says from when and until when
+    results count for it. `late` results await a review and do not count until then.
     """
 
     achievement: str
@@ -76,6 +77,7 @@ class Situation(Struct, frozen=True, kw_only=True):
     retired: bool
     explained: str | None
     following: str | None
+    renewable: tuple[Micros, Micros] | None
     evidence: tuple[Shown, ...]
     late: tuple[Shown, ...]
     rule_digest: str | None
@@ -184,7 +186,7 @@ def situation(name: str, progress: Progress, position: Position | None, now: Mic
         explained, used = position.judged.why()
     elif position is not None:
         explained, used = position.outlook(now)
-    following = None if position is None else position.following
+    following, renewable = _next_award(position, now)
     looked_at = frozenset() if position is None else position.version.assessments
     late = {k: s for k, s in progress.awaiting.items() if not s.retracted and s.assessment in looked_at}
     judges = None if position is None else position.judged.version if explained and explained.met else position.version
@@ -194,11 +196,24 @@ def situation(name: str, progress: Progress, position: Position | None, now: Mic
         attained=position is not None and position.judged.since is not None,
         retired=position is not None and position.version.retired,
         explained=None if explained is None else explanation(explained),
-        following=None if following is None or following.since is not None else explanation(following.why()[0]),
+        following=None if following is None else explanation(following),
+        renewable=renewable,
         evidence=_by_time(used),
         late=_by_time(late),
         rule_digest=None if judges is None else judges.rule_digest,
     )
+
+
+def _next_award(position: Position | None, now: Micros) -> tuple[Node | None, tuple[Micros, Micros] | None]:
+    """Return what the next award asks, and the time in which results renew, where they may."""
+    if position is None:
+        return None, None
+    begun = position.following
+    asked = begun.why()[0] if begun is not None and begun.since is None else None
+    renewal = position.renewal
+    if renewal is None or renewal.until < now:
+        return asked, None
+    return asked or renewal.asked, (renewal.opens, renewal.until)
 
 
 def _by_time(results: Mapping[str, Standing]) -> tuple[Shown, ...]:

@@ -6,6 +6,7 @@ Staff write it as YAML (`credstream rules publish`); what is signed, adopted and
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -20,10 +21,19 @@ from schemas.topology import MAX_CATALOGUE_BYTES
 _MAX_PLAIN_BYTES: Final = 20 * MAX_CATALOGUE_BYTES
 
 
+class RubricLevel(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A level of a rubric (OB 3.0 RubricCriterionLevel). `points` are as written, since the standard has them as text."""
+
+    name: str
+    description: str | None = None
+    points: str | None = None
+
+
 class Assessment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What providers report results of. `accepted_late_days` of None accepts a result of any age.
 
-    `levels` are those of its rubric, rising. `tags` let rules name several assessments at once.
+    `levels` are those of its rubric, rising; `rubric` says more about them, where there is more to say. `tags` let rules name
+    several assessments at once.
     """
 
     id: str
@@ -32,6 +42,8 @@ class Assessment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     accepted_late_days: int | None = 90
     levels: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    rubric: tuple[RubricLevel, ...] = ()
+    names: Mapping[str, str] = {}  # in other languages (BCP 47)
 
 
 class Provider(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -42,6 +54,15 @@ class Provider(Struct, frozen=True, kw_only=True, omit_defaults=True):
     url: str | None = None
 
 
+class Partner(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who may endorse achievements, and with which key (a multikey): the partner's own, never the programme's."""
+
+    id: str
+    name: str
+    key: str
+    url: str | None = None
+
+
 class Alignment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A node in a framework that the achievement aligns to (OB 3.0 Alignment)."""
 
@@ -49,6 +70,7 @@ class Alignment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     target_url: str
     target_framework: str | None = None
     target_code: str | None = None
+    target_description: str | None = None
     target_type: str | None = None
 
 
@@ -85,19 +107,44 @@ class Achievement(Struct, frozen=True, kw_only=True, omit_defaults=True):
     translations: tuple[Translation, ...] = ()
     rationale: str | None = None
     endorsed_by: str | None = None
+    code: str | None = None  # as on a transcript (OB 3.0 humanCode)
+    role: str | None = None  # in which the learner shows it
+    image: str | None = None  # a URL; by default the badge image that is drawn from this catalogue
+    related: tuple[str, ...] = ()  # achievements, besides the building blocks that the rule names
+    endorsements: tuple[str, ...] = ()  # EndorsementCredentials, as their partners signed them
 
 
 class Key(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A public key of the programme. The fragment of its verification method is `id`."""
+    """A public key of the programme. The fragment of its verification method is `id`.
+
+    It signs what is dated before `active_until`.
+    """
 
     id: str
     purpose: Literal["credentials", "status"]
     public_key_multibase: str
     active_from: Micros
+    active_until: Micros | None = None
+
+
+class JwtKey(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A public RSA key with which the programme signs JWTs (RFC 7517): `n` and `e` as a JWK has them."""
+
+    id: str
+    n: str
+    e: str
+    active_from: Micros = 0
+
+
+class Identifier(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """By what else an organisation is known (OB 3.0 IdentifierEntry)."""
+
+    identifier: str
+    identifier_type: str
 
 
 class Issuer(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who issues (OB 3.0 Profile)."""
+    """Who issues (OB 3.0 Profile). `colour` is that of its badges and certificates, `#rrggbb`."""
 
     name: str
     description: str | None = None
@@ -105,6 +152,9 @@ class Issuer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     email: str | None = None
     country: str | None = None  # ISO 3166-1 alpha-2
     region: str | None = None
+    logo: str | None = None  # a URL; by default the emblem that is drawn from this catalogue
+    colour: str = "#0f4c5c"
+    identifiers: tuple[Identifier, ...] = ()
 
 
 class Catalogue(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -118,14 +168,24 @@ class Catalogue(Struct, frozen=True, kw_only=True, omit_defaults=True):
     providers: tuple[Provider, ...]
     assessments: tuple[Assessment, ...]
     achievements: tuple[Achievement, ...]
+    partners: tuple[Partner, ...] = ()
+    jwt_keys: tuple[JwtKey, ...] = ()
+
+    def achievement(self, achievement: str) -> Achievement | None:
+        """Return an achievement by its id."""
+        return next((a for a in self.achievements if a.id == achievement), None)
 
     def key_in_force(self, purpose: Literal["credentials", "status"], instant: Micros) -> Key:
         """Return the key with which something of this instant is signed: the latest one that is active by then.
 
+        Where all have ended it is the last to end: what it would sign waits until the programme publishes how it goes on.
+
         Raises:
             LookupError: No key of that purpose is active yet.
         """
-        active = [k for k in self.keys if k.purpose == purpose and k.active_from <= instant]
+        begun = [k for k in self.keys if k.purpose == purpose and k.active_from <= instant]
+        active = [k for k in begun if k.active_until is None or instant < k.active_until]
+        active = active or [k for k in begun if k.active_until == max(b.active_until or 0 for b in begun)]
         if not active:
             raise LookupError(f"{self.programme}: no {purpose} key is active")
         return max(active, key=lambda k: (k.active_from, k.id))

@@ -103,6 +103,31 @@ def achievement_url(base_url: str, programme: str, achievement: str) -> str:
     return f"{base_url}/achievements/{programme}/{achievement}"
 
 
+def translated_url(url: str, language: str) -> str:
+    """Return the `id` of an achievement's twin in another language (BCP 47)."""
+    return f"{url}/{language}"
+
+
+def jwk_url(base_url: str, programme: str, key: str) -> str:
+    """Return where one public JWK is served: the `kid` of JWTs, which verifiers dereference to a bare JWK (OB 3.0 §8.2.4)."""
+    return f"{base_url}/programmes/{programme}/keys/{key}"
+
+
+def badge_url(base_url: str, programme: str, achievement: str) -> str:
+    """Return where the badge image of an achievement is served, without its ending."""
+    return f"{base_url}/badges/{programme}/{achievement}"
+
+
+def emblem_url(base_url: str, programme: str) -> str:
+    """Return where the emblem of a programme is served, without its ending."""
+    return f"{base_url}/badges/{programme}"
+
+
+def provider_url(base_url: str, programme: str, provider: str) -> str:
+    """Return the `id` of a provider's profile."""
+    return f"{base_url}/programmes/{programme}/providers/{provider}"
+
+
 def status_list_url(base_url: str, programme: str, epoch: str, lane: int, number: int) -> str:
     """Return the id of a lane's status list; the epoch keeps lists of a restarted log apart from older ones."""
     return f"{base_url}/status/{programme}/{epoch}/{lane}/{number}"

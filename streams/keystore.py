@@ -1,19 +1,36 @@
-"""Private keys in an installation's folder: encrypted PKCS#8 files that nobody else may read."""
+"""An installation's signing keys: in encrypted PKCS#8 files that nobody else may read, or in PKCS#11 tokens, as its settings say.
+
+A processor gets the keys of its own purpose and no others. Those that the programme publishes are listed in `keys.json`; a key
+that is missing, unreadable or another than the published one keeps the processor from starting. A token that is away does not:
+its programme's work waits, and nobody else's.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
-from schemas.errors import RefusedError
-from services.signing.keys import KeyFileError, LocalSigner, generate_pem, load_signer
-from streams.settings import Installation
+import msgspec
+
+from schemas.catalogue import Key
+from schemas.errors import RefusedError, UnavailableError
+from services.signing.keys import KeyFileError, LocalSigner, Signer, WrongSignatureError, generate_pem, load_signer
+from streams import metrics
+from streams.pkcs11 import Pin, TokenSigner, generate, module
+from streams.settings import Installation, TokenSettings
+
+log = logging.getLogger(__name__)
 
 PASSPHRASE: Final = "keys/passphrase"  # noqa: S105  a file name
+Purpose = Literal["credentials", "status"]
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+_AGAIN_S: Final = 1.0
+"""How long a signer that failed is left alone."""
 
 
 def write_secret(path: Path, value: bytes) -> None:
@@ -38,6 +55,20 @@ def create_key(path: Path, passphrase: bytes) -> str:
     return public
 
 
+def create_signing_key(installation: Installation, programme: str, key_id: str) -> str:
+    """Make a signing key where the settings put it, a token or a file, and return its public multikey.
+
+    Raises:
+        FileExistsError: The file is there already.
+        RefusedError: The settings name no usable library or PIN file.
+        UnavailableError: The token is away or refuses.
+    """
+    at = installation.programmes[programme].signers.get(key_id)
+    if at is None:
+        return create_key(_path(installation, programme, key_id), installation.secret(PASSPHRASE))
+    return generate(module(at.module), at.token, at.label or key_id, _pin(installation, at))
+
+
 def signer(path: Path, passphrase: bytes) -> LocalSigner:
     """Return a signer for a key file.
 
@@ -58,15 +89,106 @@ def signer(path: Path, passphrase: bytes) -> LocalSigner:
         raise RefusedError(f"{path} (mode {stat.filemode(mode)}): {error}") from None
 
 
-def signers(installation: Installation) -> Mapping[tuple[str, str], LocalSigner]:
-    """Return the signer of every key of the installation's programmes, by programme and key id.
+def published_keys(installation: Installation, programme: str) -> Sequence[Key]:
+    """Return the programme's public keys, as its catalogue publishes them.
 
     Raises:
-        RefusedError: A key cannot be used; see `signer`.
+        RefusedError: Their list cannot be read.
     """
-    passphrase = installation.secret(PASSPHRASE)
+    path = installation.secret_path(f"keys/{programme}/keys.json")
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[Key])
+    except FileNotFoundError:
+        return []
+    except (OSError, msgspec.DecodeError) as error:
+        raise RefusedError(f"{path}: {error}") from None
+
+
+def signers(installation: Installation, purpose: Purpose) -> Mapping[tuple[str, str], Signer]:
+    """Return the signer of each of the installation's keys of a purpose, by programme and key id.
+
+    Raises:
+        RefusedError: A key cannot be used, or is not the published one; one line that names the file and its mode.
+    """
     return {
-        (programme, path.stem): signer(path, passphrase)
+        (programme, key.id): WatchedSigner(programme, key.id, found)
         for programme in installation.programmes
-        for path in sorted(installation.secret_path(f"keys/{programme}").glob("*.pem"))
+        for key, found in _signers(installation, programme, purpose)
     }
+
+
+def _signers(installation: Installation, programme: str, purpose: Purpose) -> Iterator[tuple[Key, Signer]]:
+    published = published_keys(installation, programme)
+    for path in sorted(installation.secret_path(f"keys/{programme}").glob("*.pem")):
+        if path.stem not in {key.id for key in published}:
+            raise RefusedError(f"{path}: no published key; keys.json beside it does not list {path.stem}")
+    for key in published:
+        if key.purpose != purpose:
+            continue
+        at = installation.programmes[programme].signers.get(key.id)
+        path = _path(installation, programme, key.id)
+        if at is not None:
+            pin = _pin(installation, at)
+            yield key, TokenSigner(module(at.module), at.token, at.label or key.id, pin, key.public_key_multibase)
+        elif path.exists() or not _has_ended(key):
+            found = signer(path, installation.secret(PASSPHRASE))
+            if found.public_multikey != key.public_key_multibase:
+                raise RefusedError(
+                    f"{path}: holds {found.public_multikey}, but {key.public_key_multibase} is published"
+                )
+            yield key, found
+
+
+def _path(installation: Installation, programme: str, key_id: str) -> Path:
+    return installation.secret_path(f"keys/{programme}/{key_id}.pem")
+
+
+def _has_ended(key: Key) -> bool:
+    """Whether it signs no more, so that its private half may be destroyed."""
+    return key.active_until is not None and key.active_until <= time.time_ns() // 1000
+
+
+def _pin(installation: Installation, at: TokenSettings) -> Pin:
+    installation.secret(at.pin_file)  # refuse at once what could not be read later
+    refused = installation.folder / "run" / f"pin-refused-{at.token}"
+    return Pin(lambda: installation.secret(at.pin_file), installation.secret_path(at.pin_file), refused)
+
+
+class WatchedSigner:
+    """A signer with its metrics. One that failed is left alone for a moment, and said to be away once, not each time."""
+
+    def __init__(self, programme: str, key_id: str, inner: Signer, clock: Callable[[], float] = time.monotonic) -> None:
+        """Watch a signer."""
+        self._name, self._inner, self._clock = f"the key {key_id} of {programme}", inner, clock
+        self._seconds = metrics.SIGNATURE_SECONDS.labels(programme, key_id)
+        self._errors = {kind: metrics.SIGNATURE_ERRORS.labels(programme, key_id, kind) for kind in ("away", "wrong")}
+        self._away: UnavailableError | None = None
+        self._again_at = 0.0
+        self.public_multikey = inner.public_multikey
+
+    def sign(self, data: bytes, *, check: bool = True) -> bytes:
+        """Return an Ed25519 signature. While the signer recovers, every one is checked.
+
+        Raises:
+            WrongSignatureError: It does not verify.
+            UnavailableError: The key cannot be used now.
+        """
+        began = self._clock()
+        if self._away is not None and began < self._again_at:
+            raise UnavailableError(str(self._away))
+        try:
+            signature = self._inner.sign(data, check=check or self._away is not None)
+        except UnavailableError as error:
+            self._failed(error)
+            raise
+        self._seconds.observe(self._clock() - began)
+        if self._away is not None:
+            log.warning("%s signs again", self._name)
+            self._away = None
+        return signature
+
+    def _failed(self, error: UnavailableError) -> None:
+        self._errors["wrong" if isinstance(error, WrongSignatureError) else "away"].inc()
+        if self._away is None or str(self._away) != str(error):
+            log.error("%s cannot sign: %s", self._name, error)
+        self._away, self._again_at = error, self._clock() + _AGAIN_S

@@ -349,6 +349,9 @@ class Worker(Generic[L]):
         except UnavailableError as error:
             self._wait(lane, error)
             return
+        except IntegrityError as error:
+            self._park(lane, str(error))
+            return
         if step is None:
             return
         batch = Batch(lane.own)

@@ -8,6 +8,7 @@ from typing import Final
 from prometheus_client import Counter, Gauge, Histogram, Info
 
 _FINE: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+_SIGNING: Final = (0.000_05, 0.000_1, 0.000_25, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 2.5)
 _WIDE: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
 RECORDS: Final = Counter(
@@ -40,6 +41,23 @@ LAG_SECONDS: Final = Gauge(
     "credstream_lag_seconds",
     "Age of the record that a lane took last; 0 when it has reached the end.",
     ["processor", "lane"],
+)
+SIGNATURE_SECONDS: Final = Histogram(
+    "credstream_signature_seconds",
+    "Signing once, with the key named; its count is the signatures made.",
+    ["programme", "key"],
+    buckets=_SIGNING,
+)
+SIGNATURE_ERRORS: Final = Counter(
+    "credstream_signature_errors",
+    "Signatures not made (away: key, token or PIN) or not let out (wrong: it does not verify).",
+    ["programme", "key", "kind"],
+)
+CLAIMS_WAITING: Final = Gauge("credstream_claims_waiting", "Claims whose signer is away.", ["programme"])
+KEY_END: Final = Gauge(
+    "credstream_signing_key_end_timestamp_seconds",
+    "When the last of a programme's published keys of a purpose ends; +Inf if one has no end.",
+    ["programme", "purpose"],
 )
 LAST_TURN: Final = Gauge("credstream_last_turn_timestamp_seconds", "When the worker's loop last turned.", ["processor"])
 BUILD: Final = Info("credstream_build", "What runs here.")

@@ -24,12 +24,22 @@ SETTINGS_FILE: Final = "credstream.toml"
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
+class TokenSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A signing key in a PKCS#11 token. `pin_file` lies below `secrets/`; the PIN stands nowhere else."""
+
+    module: str  # the library of the token's maker
+    token: str  # the token's label
+    pin_file: str
+    label: str = ""  # the key's; by default its id
+
+
 class ProgrammeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an installation pins of a programme, so that nothing in the log can change it: who may change its rules and statuses."""
 
     catalogue_keys: Mapping[str, str]  # key id -> public multikey; the private half is kept offline
     catalogue_signatures: int = 1  # how many of these keys must sign a catalogue; 2: no one person changes the rules
     staff_keys: Mapping[str, str]  # staff member -> public multikey
+    signers: Mapping[str, TokenSettings] = msgspec.field(default_factory=dict)  # key id -> where it is, if in no file
 
 
 class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

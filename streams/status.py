@@ -180,4 +180,4 @@ def stage(installation: Installation) -> StatusStage:
     """
     settings = installation.status
     cadence = Cadence(every=int(settings.cadence_s * _SECOND), valid=int(settings.valid_s * _SECOND))
-    return StatusStage(signers(installation), cadence)
+    return StatusStage(signers(installation, "status"), cadence)

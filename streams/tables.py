@@ -7,6 +7,7 @@ from typing import Final
 from sqlalchemy import (
     BigInteger,
     Column,
+    Connection,
     Engine,
     Index,
     Integer,
@@ -17,13 +18,16 @@ from sqlalchemy import (
     Text,
     create_engine,
     event,
+    func,
     inspect,
+    select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 
 METADATA: Final = MetaData()
 _ID: Final = String(200)
+_MAKING_TABLES: Final = 0x6372_6564  # the key of an advisory lock
 
 POSITION: Final = Table(
     "position",
@@ -149,26 +153,36 @@ def open_database(url: str, *, rebuild: bool = False) -> Engine:
     engine = create_engine(url)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
-    if rebuild and _is_of_another_version(engine):
-        METADATA.drop_all(engine)
-    METADATA.create_all(engine)
+    make_tables(engine, METADATA, rebuild=rebuild)
     return engine
 
 
-def _is_of_another_version(engine: Engine) -> bool:
-    found = inspect(engine)
+def make_tables(engine: Engine, tables: MetaData, *, rebuild: bool = False) -> None:
+    """Make the tables that are missing. Processes that start together do so one after the other."""
+    with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.execute(select(func.pg_advisory_xact_lock(_MAKING_TABLES)))
+        if rebuild and _is_of_another_version(connection, tables):
+            tables.drop_all(connection)
+        tables.create_all(connection)
+
+
+def _is_of_another_version(connection: Connection, tables: MetaData) -> bool:
+    found = inspect(connection)
     return any(
         {column["name"] for column in found.get_columns(table.name)} != set(table.columns.keys())
-        for table in METADATA.sorted_tables
+        for table in tables.sorted_tables
         if found.has_table(table.name)
     )
 
 
 def _set_up_sqlite(connection: object, _record: object) -> None:
     cursor = connection.cursor()  # type: ignore[attr-defined]
+    cursor.execute("PRAGMA busy_timeout = 10000")
     cursor.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not wait for each other
     cursor.execute("PRAGMA synchronous = NORMAL")  # a power cut may lose the newest rows; their positions go with them
-    cursor.execute("PRAGMA busy_timeout = 10000")
     cursor.close()
 
 

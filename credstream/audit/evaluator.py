@@ -78,30 +78,31 @@ def held(
 
 def attained(versions: Versions, shown: Sequence[Shown], others: Mapping[str, Held]) -> Held | None:
     """Walk through time until it is attained, and from there on until it is attained again, and so on."""
-    first = _first(versions, shown, others)
+    first = first_time(versions, shown, others)
     if first is None:
         return None
     (since, level), rule = first
-    times, end = [(since, level)], _end(rule, since)
+    times, end = [(since, level)], end_of(rule, since)
     while len(times) < _MOST_TIMES:
-        found = _once_more(versions, shown, others, times[-1][0], end)
+        found = next_time(versions, shown, others, times[-1][0], end)
         if found is None:
             break
         (since, level), rule = found
         start = max(since, end) if rule.renewal is not None and end is not None else since
-        times, end = [*times, (since, level)], _end(rule, start)
+        times, end = [*times, (since, level)], end_of(rule, start)
     return Held(*times[0], tuple(times[1:]))
 
 
-def _end(rule: rules.Rule, start: int) -> int | None:
+def end_of(rule: rules.Rule, start: int) -> int | None:
+    """Return until when an award that lasts from ``start`` is valid; None is for ever."""
     return None if rule.validity is None else _after(start, rule.validity, rule.validity.zone)
 
 
-def _once_more(
+def next_time(
     versions: Versions, shown: Sequence[Shown], others: Mapping[str, Held], since: int, end: int | None
 ) -> tuple[tuple[int, str | None], rules.Rule] | None:
     """Walk on from an attainment, with what was shown since."""
-    entered = [(at, what) for at, what in _entered(shown, others) if at > since]
+    entered = [(at, what) for at, what in entries(shown, others) if at > since]
     for moment in sorted({at for at, _ in entered}):
         rule = ([rule for start, rule in versions if start <= moment] or [None])[-1]
         if rule is None or not _looks_at(rule) & {what for at, what in entered if at == moment}:
@@ -121,16 +122,17 @@ def _once_more(
     return None
 
 
-def _entered(shown: Sequence[Shown], others: Mapping[str, Held]) -> list[tuple[int, str]]:
+def entries(shown: Sequence[Shown], others: Mapping[str, Held]) -> list[tuple[int, str]]:
+    """Return what entered the evidence, and when: an assessment, or `held` and an achievement."""
     held = [(at, f"held {name}") for name, one in others.items() for at, _ in one.times]
     return [(one.at, one.assessment) for one in shown] + held
 
 
-def _first(
+def first_time(
     versions: Versions, shown: Sequence[Shown], others: Mapping[str, Held]
 ) -> tuple[tuple[int, str | None], rules.Rule] | None:
     """Walk through time, moment by moment, with the version of each moment."""
-    entered = _entered(shown, others)
+    entered = entries(shown, others)
     since: int | None = None
     last: tuple[rules.Rule, int] | None = None
     for moment in sorted({at for at, _ in entered}):

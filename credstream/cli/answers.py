@@ -54,7 +54,7 @@ class _Shower:
             what = tree.add(f"{words['why' if situation.attained else 'missing']}  [dim]{rule}[/]")
             self._reasons(what, situation.explained)
         if situation.following is not None:
-            self._reasons(tree.add(words["next"]), situation.following)
+            self._reasons(tree.add(teller.next(situation)), situation.following)
         self._results(tree, words["evidence"], situation.evidence)
         self._results(tree, words["late"], situation.late)
         self._history(tree, situation)
@@ -160,6 +160,7 @@ def _plain(answer: Answer, situation: Situation, language: Language, names: dict
         "rule_digest": situation.rule_digest,
         "reasons": reasons(situation.explained),
         "next_award": reasons(situation.following),
+        "renewable": situation.renewable,
         "evidence": [_result(one) for one in situation.evidence],
         "awaiting_review": [_result(one) for one in situation.late],
         "decisions": [_decision(one, reasons) for one in answer.history[situation.achievement]],

@@ -1,26 +1,19 @@
-"""`credstream why` and `credstream verify`: the questions that people have about a decision and a credential."""
+"""`credstream why`: the question that people have about a decision."""
 
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 from cyclopts import Parameter
-from rich.markup import escape
-from rich.tree import Tree
 
 from credstream.cli.answers import plain, trees
-from credstream.cli.console import DEFAULT_FOLDER, Data, Exit, Json, err, installation, out, reading, write_json
-from credstream.documents import documents
+from credstream.cli.console import DEFAULT_FOLDER, Data, Exit, Json, installation, out, reading, write_json
 from credstream.why import ask, learner_ref_of
 from schemas.errors import RefusedError
 from schemas.ids import lane_of, learner_key
 from schemas.topology import DECIDED, PROGRESS
 from services.competency.wording import Language
-from services.signing.verifying import Verdict, Verifier
 from streams.settings import Installation
 from streams.topics import ends
 
@@ -41,7 +34,7 @@ def why(
     Example: credstream why email:dana@example.ca safe-patient-transfer --language fr
     """
     place = installation(data)
-    chosen = _programme(place.programmes, programme)
+    chosen = programme_of(place.programmes, programme)
     learner_ref, now = learner_ref_of(place, chosen, learner), time.time_ns() // 1_000
     with reading("reading the log", lambda: _size(place, chosen, learner_ref)) as say:
         answer = ask(place, chosen, learner_ref, achievement, now, say)
@@ -61,50 +54,14 @@ def _size(place: Installation, programme: str, learner_ref: str) -> int:
     return sum(end for (_, at), end in ends(place, [PROGRESS, DECIDED]).items() if at == lane)
 
 
-def _programme(known: Any, wanted: str | None) -> str:
+def programme_of(known: Any, wanted: str | None) -> str:
+    """Return the programme that is meant.
+
+    Raises:
+        RefusedError: It is not known, or there are several to choose from.
+    """
     if wanted in known:
         return str(wanted)
     if wanted is None and len(known) == 1:
         return str(next(iter(known)))
     raise RefusedError(f"say which programme, with --programme; known here: {', '.join(sorted(known)) or 'none'}")
-
-
-def verify(
-    *credentials: Annotated[str, Parameter(help="A credential's file, or the id of one issued here.")],
-    as_json: Json = False,
-    data: Data = DEFAULT_FOLDER,
-) -> Exit:
-    """Verify credentials step by step against this installation's issuers. Nothing that a credential points to is fetched.
-
-    Exit code 1 when any is invalid or cannot be told.
-
-    Example: credstream verify badge.json
-    """
-    if not credentials:
-        err.print("credstream verify: name at least one file or id")
-        return Exit.USAGE
-    place = installation(data)
-    verifier = Verifier(documents(place), now=datetime.now(UTC))
-    verdicts = {name: verifier.verify(_bytes(name)) for name in credentials}
-    if as_json:
-        write_json({name: msgspec.to_builtins(verdict) for name, verdict in verdicts.items()})
-    else:
-        for name, verdict in verdicts.items():
-            out.print(_steps(name, verdict))
-    return Exit.DONE if all(v.overall == "valid" for v in verdicts.values()) else Exit.NO
-
-
-def _bytes(name: str) -> bytes:
-    path = Path(name)
-    if path.is_file():
-        return path.read_bytes()
-    raise RefusedError(f"{name}: no such file")
-
-
-def _steps(name: str, verdict: Verdict) -> Tree:
-    colour = {"valid": "green", "invalid": "red"}.get(verdict.overall, "yellow")
-    tree = Tree(f"[bold {colour}]{verdict.overall}[/]  {escape(name)}")
-    for step in verdict.steps:
-        mark = {"pass": "[green]✓[/]", "fail": "[red]✗[/]"}.get(step.outcome, "[yellow]?[/]")
-        tree.add(f"{mark} {step.name}: {escape(step.reason)}")
-    return tree

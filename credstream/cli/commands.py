@@ -8,8 +8,11 @@ from cyclopts import App
 
 from credstream.cli import (
     asking,
+    auditing,
     awarding,
     demonstrating,
+    endorsing,
+    holding,
     keeping,
     keyring,
     rejudging,
@@ -18,6 +21,7 @@ from credstream.cli import (
     running,
     sending,
     simulating,
+    verifying,
     versioning,
 )
 from credstream.cli.console import err, out
@@ -36,8 +40,9 @@ app.command(running.run)
 app.command(demonstrating.demo)
 app.command(sending.send)
 app.command(asking.why)
-app.command(asking.verify)
+app.command(verifying.verify)
 app.command(keeping.export)
+app.command(auditing.audit)
 app.command(keeping.topics)
 
 status = App(name="status", help="Change or show the status of credentials.")
@@ -75,3 +80,17 @@ rules.command(rejudging.backfill)
 rules.command(rejudging.recall)
 rules.command(ruling.schema)
 app.command(rules)
+
+endorse = App(name="endorse", help="For partners: endorse an achievement with a key of your own.")
+endorse.command(endorsing.new_key, name="key")
+endorse.command(endorsing.sign_endorsement, name="sign")
+endorse.command(endorsing.check_endorsement, name="check")
+app.command(endorse)
+
+credential = App(name="credential", help="Credentials in every form: signed JSON, JWT, badge images, certificates.")
+credential.command(holding.get)
+app.command(credential)
+
+learner = App(name="learner", help="What one learner holds.")
+learner.command(holding.record)
+app.command(learner)

@@ -24,6 +24,7 @@ from credstream.cli.answers import trees
 from credstream.cli.console import Data, Exit, is_terminal, out
 from credstream.cli.running import create_for, running, show_addresses, until_stopped
 from credstream.client.completions import CompletionsClient
+from credstream.demo.audited import check_audit
 from credstream.demo.checking import (
     Check,
     Outcome,
@@ -100,7 +101,7 @@ def demo(
             f"{data} is another programme's ({', '.join(place.programmes)}); name another folder with --data"
         )
     with running(place) as supervisor:
-        catalogue = work.draft.build(base_url=place.base_url, keys=installations.public_keys(place, programme))
+        catalogue = installations.build_catalogue(place, work.draft)
         publish(place, catalogue)
         before = len(outcome(place).issued) if not first else 0
         out.print(f"everything is up after {time.monotonic() - began:.0f} s; look at {gateway_url(place)}/dashboard")
@@ -253,6 +254,7 @@ def _checks(place: Installation, catalogue: Catalogue, work: _Work, rate: float,
         set_aside |= {reason: set_aside[reason] * runs for reason in repeated if reason in set_aside}
         checks.append(check_set_aside(found, set_aside))
     checks.append(_revocation(place, found))
+    checks.append(check_audit(place, out.print))
     _explain_one(place, programme)
     return checks
 

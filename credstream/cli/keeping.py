@@ -15,6 +15,7 @@ from credstream.cli.console import DEFAULT_FOLDER, Data, Exit, Json, installatio
 from credstream.picture import mermaid
 from schemas.errors import RefusedError
 from streams import topics as broker_topics
+from streams.jwt_keys import create_jwt_key
 
 
 def export(folder: Path, *, as_json: Json = False, data: Data = DEFAULT_FOLDER) -> Exit:
@@ -71,7 +72,7 @@ def topics(
 
 def create_key(
     *,
-    purpose: Literal["credentials", "status"] = "credentials",
+    purpose: Literal["credentials", "status", "jwt"] = "credentials",
     programme: Annotated[str | None, Parameter(help="Needed when the installation has several.")] = None,
     active_in_hours: Annotated[
         float, Parameter(help="When it begins to sign; caches must have seen it before.")
@@ -82,7 +83,11 @@ def create_key(
     place = installation(data)
     chosen = programme or (next(iter(place.programmes)) if len(place.programmes) == 1 else "")
     active_from = time.time_ns() // 1000 + int(active_in_hours * 3_600_000_000)
-    key = installations.create_signing_key(place, chosen, purpose, active_from)
-    out.print(f"made {key.id} ({key.public_key_multibase}), active from {active_in_hours:g} hours on")
-    out.print("next: publish the catalogue again (credstream rules publish), and restart issuing and status")
+    if purpose == "jwt":
+        name = create_jwt_key(place, chosen, active_from).id
+    else:
+        key = installations.create_signing_key(place, chosen, purpose, active_from)
+        name = f"{key.id} ({key.public_key_multibase})"
+    out.print(f"made {name}, active from {active_in_hours:g} hours on")
+    out.print("next: publish the catalogue again (credstream rules publish), and restart issuing, status and forms")
     return Exit.DONE

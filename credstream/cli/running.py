@@ -18,7 +18,7 @@ from credstream import installation as installations
 from credstream.cli.console import DEFAULT_FOLDER, Data, Exit, installation, out
 from credstream.gateway.keys import KeyRing
 from credstream.local import broker
-from credstream.local.supervisor import GATEWAY, Supervisor, addresses
+from credstream.local.supervisor import FORMS, GATEWAY, Supervisor, addresses
 from credstream.rules.loader import load as load_catalogue
 from schemas.errors import RefusedError
 from schemas.topology import Processor
@@ -138,13 +138,13 @@ def show_addresses(place: Installation) -> None:
 
 
 def run(
-    process: Annotated[str, Parameter(help="competency, issuing, status, views or gateway.")],
+    process: Annotated[str, Parameter(help="competency, issuing, status, views, forms or gateway.")],
     *,
     worker: Annotated[int, Parameter(help="A number for this worker's files, where a processor has several.")] = 0,
     data: Data = DEFAULT_FOLDER,
 ) -> int:
     """Run one process of an installation, as containers do. Logs JSON lines to standard error."""
-    names = [GATEWAY, *(p.value for p in Processor)]
+    names = [GATEWAY, *(p.value for p in Processor), FORMS]
     if process not in names:
         raise RefusedError(f"no process {json.dumps(process)}; there are {', '.join(names)}")
     place = installation(data)
@@ -152,6 +152,10 @@ def run(
         from credstream.gateway.app import main  # noqa: PLC0415  other processes need no web server
 
         return main(place)
+    if process == FORMS:
+        from streams.forms import main as make_forms  # noqa: PLC0415  other processes draw and print nothing
+
+        return make_forms(place)
     from streams.run import run as run_processor  # noqa: PLC0415
 
     return run_processor(Processor(process), place, worker)

@@ -50,13 +50,13 @@ def shown(
 
 def _table(title: str, summed: Sequence[Summary]) -> Table:
     table = Table("achievement", "rule", title=title, title_justify="left")
-    for column in ("hold it", "by the draft", "gain", "lose", "level", "dates", "near"):
+    for column in ("hold it", "draft", "gain", "lose", "level", "dates", "near"):
         table.add_column(column, justify="right")
     for one in summed:
         counts = (one.effects[e] for e in (Effect.GAINS, Effect.LOSES, Effect.LEVEL, Effect.DATES, Effect.NEAR))
         gains, loses, level, dates, near = (f"{count:,}" if count else "·" for count in counts)
         table.add_row(
-            f"{escape(one.name)}\n[dim]{escape(one.achievement)}[/]",
+            escape(one.name),
             one.change,
             f"{one.holders_now:,}",
             f"{one.holders_draft:,}",
@@ -82,7 +82,7 @@ def _tree(one: Summary) -> Tree:
             branch.add(escape(f"{count:,}: {reason}"))
         if counted and len(counted) > _REASONS_SHOWN:
             branch.add(f"[dim]… and {len(counted) - _REASONS_SHOWN:,} other reasons (--csv, --json)[/]")
-        branch.add(f"[dim]such as {', '.join(one.examples[effect])}[/]")
+        branch.add(f"[dim]such as {', '.join(one.examples[effect])}[/]", highlight=False)
     return tree
 
 

@@ -111,7 +111,7 @@ def _draft(folder: Path, place: Installation) -> Catalogue:
     if draft.programme not in place.programmes:
         known = ", ".join(place.programmes) or "none"
         raise RefusedError(f"{place.folder} does not know the programme {draft.programme}; it knows {known}")
-    catalogue = draft.build(base_url=place.base_url, keys=installations.public_keys(place, draft.programme))
+    catalogue = installations.build_catalogue(place, draft)
     if faults := catalogue_faults(catalogue):
         raise CatalogueError(folder, faults)
     failed = sum(not tested.passed for tested in run_examples(draft))

@@ -67,7 +67,7 @@ def publish_rules(
     if not examples_hold(draft):
         return Exit.NO
     place = installation(data)
-    catalogue = draft.build(base_url=place.base_url, keys=installations.public_keys(place, draft.programme))
+    catalogue = installations.build_catalogue(place, draft)
     return _publish(place, catalogue, _effective(effective_from, catalogue), key)
 
 
@@ -87,7 +87,7 @@ def propose(
     if not examples_hold(draft):
         return Exit.NO
     place = installation(data)
-    catalogue = draft.build(base_url=place.base_url, keys=installations.public_keys(place, draft.programme))
+    catalogue = installations.build_catalogue(place, draft)
     return _propose(place, catalogue, _effective(effective_from, catalogue), key, output)
 
 

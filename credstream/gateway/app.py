@@ -28,8 +28,9 @@ from credstream.gateway.inbox import InboxWriter
 from credstream.gateway.keys import KeyRing
 from credstream.gateway.operators import Operators
 from credstream.gateway.providers import Providers
-from credstream.gateway.public import Credentials, Documents, Schemas
+from credstream.gateway.public import Badges, Credentials, Documents, Schemas
 from credstream.gateway.records import Records
+from credstream.gateway.verifying import Checker, Verification
 from streams.run import announced, log_json_lines, serve_metrics
 from streams.settings import Installation
 from streams.tables import open_database
@@ -61,6 +62,7 @@ def create_app(installation: Installation) -> Litestar:
         "keys": keys,
         "inbox": inbox,
         "flow": flow,
+        "checker": Checker(records, installation),
     }
 
     def provide(service: Any) -> Provide:
@@ -74,12 +76,14 @@ def create_app(installation: Installation) -> Litestar:
             Providers,
             Documents,
             Credentials,
+            Badges,
             Schemas,
+            Verification,
             Operators,
             create_static_files_router("/static", [_HERE / "static"], include_in_schema=False),
         ],
         dependencies={name: provide(service) for name, service in services.items()},
-        signature_types=[Installation, Records, KeyRing, InboxWriter, Flow],
+        signature_types=[Installation, Records, KeyRing, InboxWriter, Flow, Checker],
         template_config=TemplateConfig(
             directory=_HERE / "pages", engine=JinjaTemplateEngine, engine_callback=_teach_markdown
         ),

@@ -11,6 +11,7 @@ from typing import Final
 from sqlalchemy import BigInteger, Column, Engine, MetaData, String, Table, create_engine, insert, select
 
 from streams.settings import Installation
+from streams.tables import make_tables
 
 _METADATA: Final = MetaData()
 _KEYS: Final = Table(
@@ -40,7 +41,7 @@ class KeyRing:
         folder = installation.folder / "gateway"
         folder.mkdir(mode=0o700, exist_ok=True)
         self._engine: Engine = create_engine(f"sqlite:///{folder.absolute() / 'gateway.db'}")
-        _METADATA.create_all(self._engine)
+        make_tables(self._engine, _METADATA)
 
     def create(self, programme: str, provider: str) -> str:
         """Make a key and return its text, which is kept nowhere here."""

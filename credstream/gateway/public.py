@@ -6,6 +6,7 @@ import hmac
 import json
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from litestar import Controller, Request, Response, get, post
 from litestar.response import Template
 
 from credstream.documents import catalogue_documents
+from credstream.forms import credential_form
 from credstream.gateway.keys import KeyRing
 from credstream.gateway.problems import ProblemError
 from credstream.gateway.providers import sender_of
@@ -21,11 +23,15 @@ from credstream.gateway.records import Records
 from credstream.rules.explaining import renewal_in_words
 from schemas.catalogue import Catalogue
 from schemas.codec import PublishedSchema, latest_schema, published_schemas
+from schemas.errors import UnavailableError
 from schemas.events import CredentialStatus
 from schemas.ids import achievement_url, derive, issuer_document_url, status_list_url
 from schemas.topology import TOPICS
 from services.competency.wording import span_in_words
+from services.forms.badge_image import badge_svg, emblem_svg, png
+from services.forms.words import LANGUAGES
 from services.issuing.documents import CREDENTIALS_V2, OPEN_BADGES_V3, profile
+from streams.form_store import FORMS
 from streams.settings import SHARE_SECRET, Installation
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -71,6 +77,22 @@ class Documents(Controller):
         document = catalogue_documents(catalogue)[achievement_url(catalogue.base_url, programme, achievement)]
         return Response(document, media_type="application/ld+json", headers=_HOUR)
 
+    @get("/achievements/{programme:str}/{achievement:str}/{language:str}", sync_to_thread=True, summary="Its twin")
+    def twin(self, programme: str, achievement: str, language: str, records: Records) -> Response[bytes]:
+        """Return an achievement in another language."""
+        return _named(_catalogue(records, programme), f"/achievements/{programme}/{achievement}/{language}")
+
+    @get("/programmes/{programme:str}/providers/{provider:str}", sync_to_thread=True, summary="Who assesses")
+    def provider(self, programme: str, provider: str, records: Records) -> Response[bytes]:
+        """Return a provider's profile."""
+        return _named(_catalogue(records, programme), f"/programmes/{programme}/providers/{provider}")
+
+    @get("/programmes/{programme:str}/keys/{key:str}", sync_to_thread=True, summary="A public key for JWTs (JWK)")
+    def key(self, programme: str, key: str, records: Records) -> Response[bytes]:
+        """Return one bare JWK, to which the `kid` of a JWT leads."""
+        path = f"/programmes/{programme}/keys/{key}"
+        return _named(_catalogue(records, programme), path, "application/jwk+json")
+
     @get("/status/{programme:str}/{epoch:str}/{lane:int}/{number:int}", sync_to_thread=True, summary="A status list")
     def status_list(
         self,
@@ -97,22 +119,29 @@ class Credentials(Controller):
 
     tags = ("credentials",)
 
-    @get("/credentials/{credential_id:str}", sync_to_thread=True, summary="A credential")
+    @get("/credentials/{name:str}", sync_to_thread=True, summary="A credential, or another form of it")
     def credential(
         self,
-        credential_id: str,
+        name: str,
         request: Request[Any, Any, Any],
         records: Records,
         installation: Installation,
         share: str | None = None,
+        language: str = "en",
     ) -> Response[Any] | Template:
-        """Return the credential's bytes as they were issued, or a page; without a share token the status alone."""
+        """Return the credential's bytes as they were issued, or a page; without a share token the status alone.
+
+        With a share token, `.jwt`, `.png`, `.svg`, `.pdf` after the id give its other forms, in `language` en or fr.
+        """
+        credential_id, dot, form = name.partition(".")
         row = records.credential(credential_id) if _UUID.fullmatch(credential_id) else None
-        if row is None:
+        if row is None or (dot and form not in FORMS):
             raise ProblemError(HTTPStatus.NOT_FOUND, "no such credential")
         shared = share is not None and hmac.compare_digest(
             share.encode(), share_token(installation, credential_id).encode()
         )
+        if dot:
+            return _other_form(installation, credential_id, form, language, shared=shared)
         status = "valid" if row.status in {None, CredentialStatus.REINSTATED} else row.status
         if _wants_page(request):
             document = json.loads(row.document) if shared else None
@@ -144,6 +173,28 @@ class Credentials(Controller):
             raise ProblemError(HTTPStatus.NOT_FOUND, "no such credential")
         token = share_token(installation, credential_id)
         return {"url": f"{installation.base_url}/credentials/{credential_id}?share={token}"}
+
+
+class Badges(Controller):
+    """The images of achievements and programmes, as drawn from their catalogues; no credential is baked into them."""
+
+    tags = ("documents",)
+
+    @get("/badges/{name:str}", sync_to_thread=True, summary="A programme's emblem")
+    def emblem(self, name: str, records: Records) -> Response[bytes]:
+        """Return it as `.png` or `.svg`."""
+        programme, _, ending = name.rpartition(".")
+        return _image(emblem_svg(_catalogue(records, programme)), ending)
+
+    @get("/badges/{programme:str}/{name:str}", sync_to_thread=True, summary="An achievement's badge")
+    def badge(self, programme: str, name: str, records: Records, language: str = "en") -> Response[bytes]:
+        """Return it as `.png` or `.svg`, in `language` en or fr."""
+        achievement, _, ending = name.rpartition(".")
+        catalogue = _catalogue(records, programme)
+        found = catalogue.achievement(achievement)
+        if found is None:
+            raise ProblemError(HTTPStatus.NOT_FOUND, f"{programme} has no such achievement")
+        return _image(badge_svg(catalogue, found, language), ending)
 
 
 class Schemas(Controller):
@@ -193,6 +244,40 @@ def _registry_error(code: int, message: str) -> Response[Any]:
     return Response({"error_code": code, "message": message}, status_code=HTTPStatus.NOT_FOUND)
 
 
+def _other_form(
+    installation: Installation, credential_id: str, form: str, language: str, *, shared: bool
+) -> Response[bytes]:
+    if not shared:
+        raise ProblemError(HTTPStatus.FORBIDDEN, "its holder decides who sees it: ask them for a share link")
+    if language not in LANGUAGES:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, f"languages are {', '.join(LANGUAGES)}")
+    try:
+        found = credential_form(installation, credential_id, form, language)
+    except UnavailableError as error:
+        raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from None
+    if found is None:
+        raise ProblemError(HTTPStatus.NOT_FOUND, "no such credential")
+    headers = {
+        "Cache-Control": "private, no-store",
+        "ETag": f'"{found.digest}"',
+        "Content-Disposition": f'inline; filename="{credential_id}.{form}"',
+    }
+    return Response(found.body, media_type=found.media_type, headers=headers)
+
+
+def _image(drawn: str, ending: str) -> Response[bytes]:
+    if ending == "svg":
+        return Response(drawn.encode(), media_type="image/svg+xml", headers=_HOUR)
+    if ending == "png":
+        return Response(_png(drawn), media_type="image/png", headers=_HOUR)
+    raise ProblemError(HTTPStatus.NOT_FOUND, "images are .png and .svg")
+
+
+@lru_cache(maxsize=256)
+def _png(drawn: str) -> bytes:
+    return png(drawn)
+
+
 def share_token(installation: Installation, credential_id: str) -> str:
     """Return the token of a credential's share link."""
     return derive(installation.secret(SHARE_SECRET), "share", credential_id).hex()[:32]
@@ -211,6 +296,14 @@ def _renewal(catalogue: Catalogue | None, row: Any) -> str | None:
     if row.valid_until is None or row.achievement not in offered:
         return None
     return renewal_in_words(offered[row.achievement].rule)
+
+
+def _named(catalogue: Catalogue, path: str, media_type: str = "application/ld+json") -> Response[bytes]:
+    """Return a document that credentials name."""
+    document = catalogue_documents(catalogue).get(f"{catalogue.base_url}{path}")
+    if document is None:
+        raise ProblemError(HTTPStatus.NOT_FOUND, f"{catalogue.programme} has no such document")
+    return Response(document, media_type=media_type, headers=_HOUR)
 
 
 def _wants_page(request: Request[Any, Any, Any]) -> bool:

@@ -32,6 +32,7 @@ _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 10.0
 _STEADY_S: Final = 30.0
 GATEWAY: Final = "gateway"
+FORMS: Final = "forms"
 
 
 @dataclass(slots=True)
@@ -68,7 +69,7 @@ class Supervisor:
             (self.installation.folder / folder).mkdir(exist_ok=True)
         for stale in (self.installation.folder / "run").glob("*.json"):
             stale.unlink()
-        names = [(GATEWAY, 0), *((p.value, w) for p in Processor for w in range(self._workers(p)))]
+        names = [(GATEWAY, 0), (FORMS, 0), *((p.value, w) for p in Processor for w in range(self._workers(p)))]
         self.children = [Child(name, worker) for name, worker in names]
         for child in self.children:
             self._start(child)

@@ -94,7 +94,8 @@ def _criterion(criterion: Criterion, names: Mapping[str, str], language: Languag
 
 def names_of(catalogue: Draft | Catalogue, language: Language = "en") -> dict[str, str]:
     """Return what people call the assessments and achievements of a catalogue, by their ids."""
-    names = {a.id: a.name for a in catalogue.assessments} | {a.id: a.name for a in catalogue.achievements}
+    names = {a.id: a.names.get(language, a.name) for a in catalogue.assessments}
+    names |= {a.id: a.name for a in catalogue.achievements}
     return names | {a.id: t.name for a in catalogue.achievements for t in a.translations if t.language == language}
 
 

@@ -192,6 +192,19 @@ RENEWAL: Final = Fields(
 PROVIDER: Final = Fields(
     {"id": _ID, "name": _text("As people know it."), "url": _text("Its site.")}, frozenset({"id", "name"})
 )
+PARTNER: Final = Fields(
+    {
+        "id": _ID,
+        "name": _text("As people know it."),
+        "key": _text("Its public key, z6Mk…: credstream endorse prints it."),
+        "url": _text("Its site."),
+    },
+    frozenset({"id", "name", "key"}),
+)
+IDENTIFIER: Final = Fields(
+    {"identifier": _text("The identifier."), "type": _text("OB 3.0 IdentifierTypeEnum, or ext: and a word.")},
+    frozenset({"identifier", "type"}),
+)
 ISSUER: Final = Fields(
     {
         "name": _text("As credentials show it."),
@@ -200,6 +213,13 @@ ISSUER: Final = Fields(
         "email": _text("Where to ask."),
         "country": _text("ISO 3166-1 alpha-2."),
         "region": _text("Province or state."),
+        "logo": _text("The address of a PNG or SVG; by default an emblem is drawn."),
+        "colour": {
+            "type": "string",
+            "pattern": "^#[0-9a-fA-F]{6}$",
+            "description": "Of badges and certificates, #rrggbb.",
+        },
+        "identifiers": _several({"$ref": "#/$defs/identifier"}, "By what else the issuer is known."),
     },
     frozenset({"name"}),
 )
@@ -210,8 +230,17 @@ PROGRAMME: Final = Fields(
         "time_zone": _text("IANA name; days, months and years of rules are counted in it. UTC unless given."),
         "issuer": {"$ref": "#/$defs/issuer"},
         "providers": _several({"$ref": "#/$defs/provider"}, "Who may report results."),
+        "partners": _several({"$ref": "#/$defs/partner"}, "Who endorses achievements, each with a key of its own."),
     },
     frozenset({"programme", "version", "issuer"}),
+)
+LEVEL: Final = Fields(
+    {
+        "name": _text("As rules and results name it."),
+        "description": _text("What work at this level looks like."),
+        "points": {"anyOf": [_NUMBER, {"type": "string"}], "description": "Points for it."},
+    },
+    frozenset({"name"}),
 )
 ASSESSMENT: Final = Fields(
     {
@@ -222,7 +251,10 @@ ASSESSMENT: Final = Fields(
             "anyOf": [_WHOLE, {"const": "unlimited"}],
             "description": "Days after which a result waits for a person; 90 unless given.",
         },
-        "levels": _several({"type": "string"}, "The levels of its rubric, rising."),
+        "levels": _several(
+            {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/level"}]}, "The levels of its rubric, rising."
+        ),
+        "fr": _text("The name in French."),
         "tags": _several({"type": "string"}, "For rules to name several at once."),
     },
     frozenset({"id", "name", "providers"}),
@@ -233,6 +265,7 @@ ALIGNMENT: Final = Fields(
         "target_url": _text("Its page in the framework."),
         "target_framework": _text("The framework, e.g. NOC 2021."),
         "target_code": _text("The code there."),
+        "target_description": _text("What it is."),
         "target_type": _text("OB 3.0 AlignmentTargetType."),
     },
     frozenset({"target_name", "target_url"}),
@@ -301,6 +334,15 @@ ACHIEVEMENT: Final = Fields(
         "fr": {"$ref": "#/$defs/translation", "description": "The same in French."},
         "rationale": _text("Why the labour market asks for it."),
         "endorsed_by": _text("The partner who endorses it."),
+        "endorsements": _several(
+            {"type": "string"}, "Files of endorsements that partners signed (credstream endorse)."
+        ),
+        "code": _text("As on a transcript."),
+        "role": _text("In which role the learner shows it, e.g. trainee."),
+        "image": _text("The address of a PNG or SVG; by default a badge is drawn."),
+        "related": _several(
+            _ID, "Other achievements that go with it; building blocks of the rule are related by themselves."
+        ),
         "valid": {
             **_SPAN,
             "description": "How long a credential is valid from the attainment; without end unless given.",
@@ -326,6 +368,9 @@ def json_schema() -> dict[str, Any]:
         "renewal": RENEWAL,
         "issuer": ISSUER,
         "provider": PROVIDER,
+        "partner": PARTNER,
+        "identifier": IDENTIFIER,
+        "level": LEVEL,
         "assessment": ASSESSMENT,
         "alignment": ALIGNMENT,
         "translation": TRANSLATION,

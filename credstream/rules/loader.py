@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from itertools import islice
@@ -15,15 +16,20 @@ from msgspec import Struct
 
 from credstream.rules import grammar
 from credstream.rules.criteria import CriteriaReader
+from credstream.rules.endorsements import EndorsementReader, is_multikey
 from credstream.rules.yaml_source import MAX_FILE_BYTES, Mistakes, Place, Value, read
 from schemas.catalogue import (
     Achievement,
     Alignment,
     Assessment,
     Catalogue,
+    Identifier,
     Issuer,
+    JwtKey,
     Key,
+    Partner,
     Provider,
+    RubricLevel,
     Transition,
     Translation,
 )
@@ -79,8 +85,9 @@ class Draft(Struct, frozen=True, kw_only=True):
     assessments: tuple[Assessment, ...]
     achievements: tuple[Achievement, ...]
     examples: tuple[Example, ...] = ()
+    partners: tuple[Partner, ...] = ()
 
-    def build(self, *, base_url: str, keys: Sequence[Key]) -> Catalogue:
+    def build(self, *, base_url: str, keys: Sequence[Key], jwt_keys: Sequence[JwtKey] = ()) -> Catalogue:
         """Return the catalogue of an installation."""
         return Catalogue(
             programme=self.programme,
@@ -91,6 +98,8 @@ class Draft(Struct, frozen=True, kw_only=True):
             providers=self.providers,
             assessments=self.assessments,
             achievements=self.achievements,
+            partners=self.partners,
+            jwt_keys=tuple(jwt_keys),
         )
 
 
@@ -103,8 +112,10 @@ def load(folder: Path) -> Draft:
     mistakes = Mistakes()
     reader = _Reader(mistakes)
     issuer, providers, name, version = reader.programme(read(folder / "programme.yaml", mistakes))
+    reader.endorsing = EndorsementReader(folder, name, [partner for _, partner in reader.partners], mistakes)
     assessments = reader.each(read(folder / "assessments.yaml", mistakes), reader.assessment)
     _check_twice(mistakes, "provider", [(place, p.id) for place, p in providers])
+    _check_twice(mistakes, "partner", [(place, p.id) for place, p in reader.partners])
     _check_twice(mistakes, "assessment", [(place, a.id) for place, a in assessments])
     _check_known(mistakes, "provider", reader.attesting, {p.id for _, p in providers})
     reader.assessments = {a.id: a for _, a in assessments}
@@ -128,6 +139,7 @@ def load(folder: Path) -> Draft:
         assessments=tuple(a for _, a in assessments),
         achievements=tuple(a for _, a in achievements),
         examples=tuple(reader.examples),
+        partners=tuple(p for _, p in reader.partners),
     )
 
 
@@ -138,15 +150,41 @@ class _Reader(CriteriaReader):
         super().__init__(mistakes)
         self.attesting: list[tuple[Place, str]] = []  # providers named by assessments: looked up afterwards
         self.examples: list[Example] = []
+        self.partners: list[tuple[Place, Partner]] = []
+        self.endorsing = EndorsementReader(Path(), "", (), mistakes)
 
     def programme(self, value: Value | None) -> tuple[Issuer, list[tuple[Place, Provider]], str, str]:
         members = self.members(value, grammar.PROGRAMME)
-        issuer = self.members(members.get("issuer"), grammar.ISSUER)
-        profile = Issuer(**{"name": "", **{name: self.text(v) for name, v in issuer.items()}})
+        profile = self._issuer(members.get("issuer"))
+        self.partners = self.each(members.get("partners"), self._partner)
         providers = self.each(members.get("providers"), self._provider)
         if "time_zone" in members:
             self.zone = self._zone(members["time_zone"])
         return profile, providers, self.id(members.get("programme")), self.text(members.get("version"))
+
+    def _issuer(self, value: Value | None) -> Issuer:
+        members = dict(self.members(value, grammar.ISSUER))
+        identifiers = [self.members(v, grammar.IDENTIFIER) for v in self.items(members.pop("identifiers", None))]
+        texts = {name: self.text(v) for name, v in members.items()}
+        if "colour" in texts and not re.fullmatch("#[0-9a-fA-F]{6}", texts["colour"]):
+            self.mistakes.add(members["colour"].place, "a colour is wanted here: #0f4c5c")
+        named = tuple(
+            Identifier(identifier=self.text(v.get("identifier")), identifier_type=self.text(v.get("type")))
+            for v in identifiers
+        )
+        return Issuer(**{"name": "", **texts}, identifiers=named)
+
+    def _partner(self, value: Value) -> Partner:
+        members = self.members(value, grammar.PARTNER)
+        key = self.text(members.get("key"))
+        if key and not is_multikey(key):
+            self.mistakes.add(members["key"].place, "an Ed25519 public key is wanted here: z6Mk…")
+        return Partner(
+            id=self.id(members.get("id")),
+            name=self.text(members.get("name")),
+            key=key,
+            url=self.optional(members.get("url")),
+        )
 
     def _zone(self, value: Value) -> str:
         text = self.text(value)
@@ -168,13 +206,26 @@ class _Reader(CriteriaReader):
         late = members.get("accepted_late")
         providers = [(v.place, self.text(v)) for v in self.items(members.get("providers"))]
         self.attesting += providers
+        rubric = tuple(level for _, level in self.each(members.get("levels"), self._level))
         return Assessment(
             id=self.id(members.get("id")),
             name=self.text(members.get("name")),
             providers=tuple(name for _, name in providers),
             accepted_late_days=90 if late is None else None if late.content == "unlimited" else self.whole(late),
-            levels=tuple(self.text(v) for v in self.items(members.get("levels"))),
+            levels=tuple(level.name for level in rubric),
+            rubric=rubric if any(level.description or level.points for level in rubric) else (),
+            names={"fr": self.text(members["fr"])} if "fr" in members else {},
             tags=tuple(self.text(v) for v in self.items(members.get("tags"))),
+        )
+
+    def _level(self, value: Value) -> RubricLevel:
+        if not isinstance(value.content, Mapping):
+            return RubricLevel(name=self.text(value))
+        members = self.members(value, grammar.LEVEL)
+        return RubricLevel(
+            name=self.text(members.get("name")),
+            description=self.optional(members.get("description")),
+            points=self.optional(members.get("points")),
         )
 
     def level_names(self, file: Value | None) -> list[tuple[str, Sequence[str]]]:
@@ -192,13 +243,16 @@ class _Reader(CriteriaReader):
     def achievement(self, value: Value) -> Achievement:
         members = self.members(value, grammar.ACHIEVEMENT)
         texts = ("name", "description", "criteria")
-        optional = ("achievement_type", "language", "field_of_study", "sector", "rationale", "endorsed_by")
+        optional = ("achievement_type", "language", "field_of_study", "sector", "rationale")
+        about = ("endorsed_by", "code", "role", "image")
         achievement = self.id(members.get("id"))
         shown = self.each(members.get("examples"), lambda v: self._example(v, achievement))
         if len(shown) > _MAX_EXAMPLES:
             self.mistakes.add(members["examples"].place, f"{len(shown)} examples; at most {_MAX_EXAMPLES} are run")
         self.examples += [found for _, found in shown]
         french = self.members(members.get("fr"), grammar.TRANSLATION)
+        related = [(v.place, self.text(v)) for v in self.items(members.get("related"))]
+        self.blocks += related
         return Achievement(
             id=achievement,
             **{name: self.text(members.get(name)) for name in texts},
@@ -212,7 +266,11 @@ class _Reader(CriteriaReader):
             translations=(Translation(language="fr", **{name: self.text(french.get(name)) for name in texts}),)
             if french
             else (),
-            **{name: self.text(members[name]) for name in optional if name in members},
+            related=tuple(name for _, name in related),
+            endorsements=tuple(
+                self.endorsing.read(v.place, self.text(v), achievement) for v in self.items(members.get("endorsements"))
+            ),
+            **{name: self.text(members[name]) for name in (*optional, *about) if name in members},
         )
 
     def _credits(self, value: Value) -> int:

@@ -30,6 +30,7 @@ from schemas.topology import CATALOGUE_PUBLISHED, DECIDED, INBOX, QUARANTINED
 from services.signing.jws import HEADER
 from streams.settings import Installation
 from streams.topics import ends
+from streams.wording import endorsement_faults
 
 _ANSWER_S: Final = 60.0
 _AGAIN_S: Final = 10.0
@@ -78,9 +79,11 @@ def prepared(
     A publisher that died left some lanes behind the others: they are given what the others have, first.
 
     Raises:
-        RefusedError: The programme is not known here, or the catalogue is too large.
+        RefusedError: An endorsement does not hold, the programme is not known here, or the catalogue is too large.
         UnavailableError: Kafka does not answer, or some lane did not answer within a minute.
     """
+    if faults := list(endorsement_faults(catalogue)):
+        raise RefusedError("; ".join(faults))
     settings_of(installation, catalogue.programme)
     versions = _caught_up(installation, catalogue.programme, say)
     proposal = proposals.propose(catalogue, len(versions) + 1, effective_from)

@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace as amended
 
 from schemas.events import Micros
-from services.competency.calendars import later
+from services.competency.calendars import earliest, later
 from services.competency.criteria import Judge
 from services.competency.progress import Recognition, Rejudged, Standing
 from services.competency.reasons import Node
@@ -46,6 +46,14 @@ class Judged(Struct, frozen=True):
             return _RECOGNISED, used
         seen = self.evidence.until(self.at, self.version.assessments)
         return self.judge.explain(seen, self.at, used), used
+
+
+class Renewal(Struct, frozen=True):
+    """What renews an award, and from when and until when results that were shown do."""
+
+    opens: Micros
+    until: Micros
+    asked: Node
 
 
 class Earned(Struct, frozen=True):
@@ -181,11 +189,24 @@ def _renewing(version: Version, evidence: Evidence, last: Judged) -> Asked | Non
 
 def _asked(version: Version, renewing: Asked | None, anew: Asked, end: Micros | None, moment: Micros) -> Asked | None:
     """Return what is asked at a moment: the renewal until the end and its grace, after that everything anew."""
-    renewal = version.rule.renewal
-    if renewal is None or renewing is None or end is None:
+    if renewing is None or end is None:
         return None
-    until = end if renewal.grace is None else later(end, renewal.grace, version.zone)
-    return renewing if moment <= until else anew
+    return renewing if moment <= _grace_ends(version, end) else anew
+
+
+def _grace_ends(version: Version, end: Micros) -> Micros:
+    renewal = version.rule.renewal
+    return end if renewal is None or renewal.grace is None else later(end, renewal.grace, version.zone)
+
+
+def renewal(version: Version, last: Judged) -> Renewal | None:
+    """Return what renews an award by a version of its rule; None where nothing does."""
+    renewing, end, since = _renewing(version, last.evidence, last), last.valid_until, last.since
+    if renewing is None or version.rule.renewal is None or end is None or since is None:
+        return None
+    opens = version.rule.renewal.opens
+    start = since if opens is None else max(since, earliest(end, opens, version.zone))
+    return Renewal(start, _grace_ends(version, end), renewing.judge.explain(renewing.evidence, end, {}))
 
 
 def _dated(found: Judged, before: Judged | None = None) -> Judged:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from importlib.resources import files
@@ -17,6 +18,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICRO: Final = timedelta(microseconds=1)
 _LAST_DAYS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _FEBRUARY: Final = 2
+_LONGEST_MONTH: Final = 32 * 24 * HOUR  # with what clocks that change may add
 
 
 @lru_cache
@@ -54,6 +56,12 @@ def later(instant: Micros, span: Span, zone_name: str) -> Micros:
         return min(FOREVER, (moved.astimezone(UTC) - _EPOCH) // _MICRO + hours)
     except (ValueError, OverflowError):  # after the year 9999
         return FOREVER
+
+
+def earliest(instant: Micros, span: Span, zone_name: str) -> Micros:
+    """Return the first instant from which a span reaches another."""
+    start = instant - span.hours * HOUR - span.months * _LONGEST_MONTH
+    return start + bisect_left(range(start, instant), instant, key=lambda at: later(at, span, zone_name))
 
 
 def day_of(instant: Micros, zone_name: str) -> int:

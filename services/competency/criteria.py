@@ -88,9 +88,9 @@ class _Result:
         criterion = self._criterion
         pieces = _at_hand(self._selector, self._selector.pieces(evidence, criterion.assessment), at)
         if criterion.take == "any":
-            first = min((piece for piece in pieces if self._reached(piece[2])), default=None)
-            counted: Sequence[Piece] = () if first is None else (first,)
-            met, shown = first is not None, best(pieces)
+            enough = [piece for piece in pieces if self._reached(piece[2])]
+            counted: Sequence[Piece] = [min(enough)] if enough else ()
+            met, shown = bool(enough), best(pieces)
             share = None if shown is None else share_of(shown[2])
         else:
             taken = Taken(criterion)
@@ -132,7 +132,7 @@ class _Count:
         criterion, enough = self._criterion, self._enough(evidence)
         found, until = (None, None) if self._is_plain else self._closest(enough, at)
         if found is None:
-            counted = nsmallest(criterion.number, enough)
+            counted = sorted(enough) if len(enough) <= criterion.number else nsmallest(criterion.number, enough)
             met = len(counted) == criterion.number
         else:
             counted, met = sorted(found.results.values()), found.is_met()

@@ -35,7 +35,7 @@ from services.competency.attainment import Judged
 from services.competency.progress import Award
 from services.competency.rulebook import Adoption, Offer
 
-FORM: Final = "ob3-rdfc-1"
+FORM: Final = "ob3-rdfc-2"
 """How credentials are signed now: the template's name, pinned by each claim so that a replay makes the same bytes."""
 _KEPT_VERSION: Final = b"\x01"
 _FIRST: Final = 1

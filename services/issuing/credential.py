@@ -1,53 +1,52 @@
 """The Open Badges 3.0 credential that a claim pins, as a document with slots: one for each shape of claim.
 
-What a claim does not vary (issuer, achievement, criteria) is fixed text of the shape, so a credential costs its slots alone.
-`credentialSchema` is left out: its type is defined only in 1EdTech's extension context, which many verifiers do not carry, and a
-badge without it conforms (OB 3.0 §B.1.2: 0..*).
+What a claim does not vary (issuer, achievement, criteria, endorsements) is fixed text of the shape, so a credential costs its slots
+alone. `credentialSchema` names 1EdTech's schema, whose type is defined in the third context alone.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 
-from schemas.catalogue import Achievement, Catalogue
+from schemas.catalogue import Achievement
 from schemas.errors import IntegrityError
-from schemas.events import POINT, ClaimBody, ClaimedResult, CredentialClaimed, Micropoints, Micros
-from schemas.ids import achievement_url, credential_url
-from services.issuing.documents import CREDENTIALS_V2, OPEN_BADGES_V3, achievement_document, present, profile
+from schemas.events import ClaimBody, CredentialClaimed
+from schemas.ids import credential_url
+from services.issuing import results as showing
+from services.issuing.achievement import achievement_document, credit_number
+from services.issuing.documents import (
+    CREDENTIALS_V2,
+    OPEN_BADGES_EXTENSIONS,
+    OPEN_BADGES_V3,
+    present,
+    profile,
+    provider_profile,
+)
+from services.issuing.formats import date_time
+from services.issuing.results import Markup
+from services.issuing.wording import Wording
 
-FORM: Final = "ob3-rdfc-1"
+FORM: Final = "ob3-rdfc-2"
 """Names how a claim becomes a document. Claims pin it; a change of wording here is a new form."""
-_EVIDENCE: Final = re.compile(r"https?:[^\s\x00-\x20<>\"{}|^`\\\x7f\[\]]+")
+SCHEMA: Final = "https://purl.imsglobal.org/spec/ob/v3p0/schema/json/ob_v3p0_achievementcredential_schema.json"
+_RECOGNISED: Final = {"en": "Recognition of prior learning", "fr": "Reconnaissance des acquis"}
 _URN: Final = "urn:uuid:"
 
 
-class Markup(Protocol):
-    """How a document with slots is written; `services.signing.shape` provides it, and rooms of `services` do not meet."""
-
-    def slot(self, name: str) -> Any:
-        """Return a place for a string."""
-
-    def text(self, *parts: Any) -> Any:
-        """Return a string of fixed parts and slots."""
-
-
-S = TypeVar("S")
-
-
-def shape_key(claim: CredentialClaimed) -> tuple[Any, ...]:
+def shape_key(claim: CredentialClaimed, wording: Wording) -> tuple[Any, ...]:
     """Return what decides a claim's shape: two claims with equal keys differ in slot values alone."""
+    body = body_of(claim)
     return (
         claim.form,
         claim.catalogue_digest,
         claim.achievement,
         claim.valid_until is not None,
-        tuple(
-            (result.assessment, result.score is not None, _evidence_scheme(result)) for result in body_of(claim).results
-        ),
+        tuple(endorsement["id"] for endorsement in wording.endorsements(claim.achievement, claim.claimed_at)),
+        showing.results_key(body.results, wording),
+        claim.level,
+        tuple(known.identity_type for known in body.identities),
+        None if body.recognition is None else showing.evidence_scheme(body.recognition.evidence_url) or "",
     )
 
 
@@ -62,22 +61,32 @@ def body_of(claim: CredentialClaimed) -> ClaimBody:
     return claim.body
 
 
-def document(claim: CredentialClaimed, catalogue: Catalogue, markup: Markup) -> dict[str, Any]:
+def achievement_of(claim: CredentialClaimed, wording: Wording) -> Achievement:
+    """Return what was attained.
+
+    Raises:
+        IntegrityError: The catalogue has no such achievement, or the claim's form is not known.
+    """
+    achievement = wording.achievements.get(claim.achievement)
+    if achievement is None or claim.form != FORM:
+        raise IntegrityError(
+            f"claim {claim.claim_no} of {claim.programme}: no {claim.achievement} in form {claim.form}"
+        )
+    return achievement
+
+
+def document(claim: CredentialClaimed, wording: Wording, markup: Markup) -> dict[str, Any]:
     """Return the claim's credential with slots for what `slot_values` gives (OB 3.0 §B.1.2, VCDM 2.0 §4).
 
     Raises:
         IntegrityError: The catalogue has no such achievement, or the form is not known.
     """
-    achievement = next((a for a in catalogue.achievements if a.id == claim.achievement), None)
-    if achievement is None or claim.form != FORM:
-        raise IntegrityError(
-            f"claim {claim.claim_no} of {claim.programme}: no {claim.achievement} in form {claim.form}"
-        )
+    achievement, catalogue = achievement_of(claim, wording), wording.catalogue
     lists = f"{catalogue.base_url}/status/"
     status_list = markup.text(lists, markup.slot("list"))
     return present(
         {
-            "@context": [CREDENTIALS_V2, OPEN_BADGES_V3],
+            "@context": [CREDENTIALS_V2, OPEN_BADGES_V3, OPEN_BADGES_EXTENSIONS],
             "id": markup.text(credential_url(catalogue.base_url, ""), markup.slot("credential")),
             "type": ["VerifiableCredential", "OpenBadgeCredential"],
             "name": achievement.name,
@@ -86,8 +95,8 @@ def document(claim: CredentialClaimed, catalogue: Catalogue, markup: Markup) -> 
             "validFrom": markup.slot("valid_from"),
             "validUntil": markup.slot("valid_until") if claim.valid_until is not None else None,
             "awardedDate": markup.slot("awarded"),
-            "credentialSubject": _subject(claim, catalogue, achievement, markup),
-            "evidence": _evidence(claim, catalogue, markup),
+            "credentialSubject": _subject(claim, wording, achievement, markup),
+            "evidence": _evidence(claim, wording, achievement, markup) or None,
             "credentialStatus": {
                 "id": markup.text(lists, markup.slot("list"), "#", markup.slot("index")),
                 "type": "BitstringStatusListEntry",
@@ -95,55 +104,74 @@ def document(claim: CredentialClaimed, catalogue: Catalogue, markup: Markup) -> 
                 "statusListIndex": markup.slot("index"),
                 "statusListCredential": status_list,
             },
+            "credentialSchema": [{"id": SCHEMA, "type": "1EdTechJsonSchemaValidator2019"}],
         }
     )
 
 
-def _subject(
-    claim: CredentialClaimed, catalogue: Catalogue, achievement: Achievement, markup: Markup
-) -> dict[str, Any]:
-    names = {assessment.id: assessment.name for assessment in catalogue.assessments}
-    url = achievement_url(catalogue.base_url, catalogue.programme, achievement.id)
-    descriptions, results = [], []
-    for i, result in enumerate(body_of(claim).results, 1):
-        scored = result.score is not None
-        about = {"id": f"{url}#result-{i}", "type": ["ResultDescription"], "name": names[result.assessment]}
-        scale = {"resultType": "RawScore", "valueMin": "0", "valueMax": markup.slot(f"max{i}")}
-        descriptions.append({**about, **(scale if scored else {"resultType": "Status"})})
-        shown = {"value": markup.slot(f"score{i}")} if scored else {"status": "Completed"}
-        results.append({"type": ["Result"], "resultDescription": about["id"], **shown})
-    described = {"resultDescription": descriptions} if descriptions else {}
+def _subject(claim: CredentialClaimed, wording: Wording, achievement: Achievement, markup: Markup) -> dict[str, Any]:
+    body = body_of(claim)
+    descriptions = showing.descriptions(body.results, wording, achievement, markup)
+    results = showing.shown(body.results, wording, achievement, markup)
+    if claim.level is not None and claim.level in {level.name for level in achievement.rule.levels}:
+        award = showing.award_description(wording, achievement)
+        descriptions, results = [award, *descriptions], [showing.award_result(claim.level, award), *results]
     return present(
         {
             "id": markup.text(_URN, markup.slot("subject")),
             "type": ["AchievementSubject"],
-            "achievement": {**achievement_document(catalogue, achievement), **described},
+            "identifier": _identities(body, markup) or None,
+            "activityStartDate": markup.slot("began") if body.results else None,
+            "activityEndDate": markup.slot("ended") if body.results else None,
+            "creditsEarned": credit_number(achievement),
+            "role": achievement.role,
+            "narrative": markup.slot("narrative") if body.recognition is not None else None,
+            "source": _source(claim, wording),
+            "achievement": achievement_document(
+                wording.catalogue,
+                achievement,
+                descriptions=descriptions,
+                endorsements=wording.endorsements(achievement.id, claim.claimed_at),
+            ),
             "result": results or None,
         }
     )
 
 
-def _evidence(claim: CredentialClaimed, catalogue: Catalogue, markup: Markup) -> list[dict[str, Any]] | None:
-    names = {assessment.id: assessment.name for assessment in catalogue.assessments}
-    shown = [
+def _identities(body: ClaimBody, markup: Markup) -> list[dict[str, Any]]:
+    """Return salted hashes of what the learner is known by, for whoever knows it to compare (§B.1.14)."""
+    return [
         {
-            "id": markup.text(scheme, markup.slot(f"evidence{i}")),
-            "type": ["Evidence"],
-            "name": names[result.assessment],
+            "type": "IdentityObject",
+            "hashed": True,
+            "identityHash": markup.slot(f"hash{i}"),
+            "identityType": known.identity_type,
+            "salt": markup.slot(f"salt{i}"),
         }
-        for i, result in enumerate(body_of(claim).results, 1)
-        if (scheme := _evidence_scheme(result))
+        for i, known in enumerate(body.identities, 1)
     ]
-    return shown or None
 
 
-def _evidence_scheme(result: ClaimedResult) -> str | None:
-    """Return `https:` or `http:` when the evidence's address may stand as an IRI; what may not is left out."""
-    url = result.evidence_url
-    return f"{url.partition(':')[0]}:" if url and _EVIDENCE.fullmatch(url) else None
+def _evidence(
+    claim: CredentialClaimed, wording: Wording, achievement: Achievement, markup: Markup
+) -> list[dict[str, Any]]:
+    body = body_of(claim)
+    found = showing.evidence(body.results, wording, achievement, markup)
+    scheme = showing.evidence_scheme(body.recognition.evidence_url) if body.recognition is not None else None
+    if scheme is not None:
+        name = _RECOGNISED.get(achievement.language, _RECOGNISED["en"])
+        found.append({"id": markup.text(scheme, markup.slot("recognised")), "type": ["Evidence"], "name": name})
+    return found
 
 
-def slot_values(claim: CredentialClaimed, catalogue: Catalogue) -> Mapping[str, str]:
+def _source(claim: CredentialClaimed, wording: Wording) -> dict[str, Any] | None:
+    """Return who assessed on behalf of the issuer; there is room for one, so several are named with the evidence alone."""
+    names = {result.provider for result in body_of(claim).results}
+    found = wording.providers.get(names.pop()) if len(names) == 1 else None
+    return provider_profile(wording.catalogue, found) if found is not None else None
+
+
+def slot_values(claim: CredentialClaimed, wording: Wording) -> Mapping[str, str]:
     """Return the values of a claim's slots."""
     body = body_of(claim)
     values = {
@@ -151,31 +179,19 @@ def slot_values(claim: CredentialClaimed, catalogue: Catalogue) -> Mapping[str, 
         "valid_from": date_time(claim.claimed_at),
         "awarded": date_time(claim.awarded_at),
         "subject": body.subject_id.removeprefix(_URN),
-        "list": claim.status_list.removeprefix(f"{catalogue.base_url}/status/"),
+        "list": claim.status_list.removeprefix(f"{wording.catalogue.base_url}/status/"),
         "index": str(claim.status_index),
     }
     if claim.valid_until is not None:
         values["valid_until"] = date_time(claim.valid_until)
-    for i, result in enumerate(body.results, 1):
-        if result.score is not None and result.score_max is not None:
-            values[f"score{i}"] = decimal(result.score)
-            values[f"max{i}"] = decimal(result.score_max)
-        if _evidence_scheme(result):
-            values[f"evidence{i}"] = (result.evidence_url or "").partition(":")[2]
-    return values
-
-
-@lru_cache(maxsize=4096)
-def _seconds(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def date_time(instant: Micros) -> str:
-    """Return an instant as a dateTimeStamp of whole seconds in UTC, as `nbf` and strict verifiers want it."""
-    return _seconds(instant // 1_000_000)
-
-
-def decimal(score: Micropoints) -> str:
-    """Return a score exactly, without trailing zeros."""
-    whole, rest = divmod(score, POINT)
-    return f"{whole}.{rest:06d}".rstrip("0") if rest else str(whole)
+    if body.results:
+        instants = [result.completed_at for result in body.results]
+        values |= {"began": date_time(min(instants)), "ended": date_time(max(instants))}
+    for i, known in enumerate(body.identities, 1):
+        values |= {f"hash{i}": known.identity_hash, f"salt{i}": known.salt}
+    if body.recognition is not None:
+        values |= {
+            "narrative": body.recognition.narrative,
+            "recognised": (body.recognition.evidence_url or "").partition(":")[2],
+        }
+    return values | showing.values(body.results, wording, achievement_of(claim, wording))

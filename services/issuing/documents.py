@@ -1,18 +1,20 @@
-"""The public documents that credentials point to, made from a catalogue: issuer profile, DID document, achievements.
+"""The public documents of an organisation, made from a catalogue: issuer profile, providers' profiles, DID document.
 
-The credential embeds the same profile and achievement, so what was signed and what is served cannot differ by a word.
+The credential embeds the same profiles, so what was signed and what is served cannot differ by a word.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from schemas.catalogue import Achievement, Alignment, Catalogue
-from schemas.ids import achievement_url, issuer_did
+from schemas.catalogue import Catalogue, JwtKey, Provider
+from schemas.ids import emblem_url, issuer_did, jwk_url, provider_url
 
 CREDENTIALS_V2: Final = "https://www.w3.org/ns/credentials/v2"
 OPEN_BADGES_V3: Final = "https://purl.imsglobal.org/spec/ob/v3p0/context-3.0.3.json"
+OPEN_BADGES_EXTENSIONS: Final = "https://purl.imsglobal.org/spec/ob/v3p0/extensions.json"
 _DID_CONTEXTS: Final = ("https://www.w3.org/ns/did/v1", "https://w3id.org/security/multikey/v1")
+_JWK_CONTEXT: Final = "https://w3id.org/security/jwk/v1"
 
 
 def verification_method(catalogue: Catalogue, key_id: str) -> str:
@@ -23,7 +25,7 @@ def verification_method(catalogue: Catalogue, key_id: str) -> str:
 def did_document(catalogue: Catalogue) -> dict[str, Any]:
     """Return the did:web document of a programme: every key that ever signed stays under `assertionMethod` (CID §2.3.1)."""
     did = issuer_did(catalogue.base_url, catalogue.programme)
-    methods = [
+    methods: list[dict[str, Any]] = [
         {
             "id": verification_method(catalogue, key.id),
             "type": "Multikey",
@@ -32,18 +34,38 @@ def did_document(catalogue: Catalogue) -> dict[str, Any]:
         }
         for key in catalogue.keys
     ]
+    methods += [
+        {
+            "id": verification_method(catalogue, key.id),
+            "type": "JsonWebKey",
+            "controller": did,
+            "publicKeyJwk": jwk(catalogue, key),
+        }
+        for key in catalogue.jwt_keys
+    ]
     return {
-        "@context": list(_DID_CONTEXTS),
+        "@context": [*_DID_CONTEXTS, *([_JWK_CONTEXT] if catalogue.jwt_keys else [])],
         "id": did,
         "verificationMethod": methods,
         "assertionMethod": [method["id"] for method in methods],
     }
 
 
+def jwk(catalogue: Catalogue, key: JwtKey) -> dict[str, Any]:
+    """Return a public JWK, as its own URL and the DID document show it."""
+    kid = jwk_url(catalogue.base_url, catalogue.programme, key.id)
+    return {"kty": "RSA", "n": key.n, "e": key.e, "alg": "RS256", "use": "sig", "kid": kid}
+
+
 def profile(catalogue: Catalogue) -> dict[str, Any]:
     """Return the issuer as an Open Badges 3.0 Profile (§B.1.21)."""
     issuer = catalogue.issuer
     address = present({"addressCountryCode": issuer.country, "addressRegion": issuer.region})
+    logo = issuer.logo or f"{emblem_url(catalogue.base_url, catalogue.programme)}.png"
+    identifiers = [
+        {"type": "IdentifierEntry", "identifier": known.identifier, "identifierType": known.identifier_type}
+        for known in issuer.identifiers
+    ]
     return present(
         {
             "id": issuer_did(catalogue.base_url, catalogue.programme),
@@ -52,41 +74,22 @@ def profile(catalogue: Catalogue) -> dict[str, Any]:
             "description": issuer.description,
             "url": issuer.url,
             "email": issuer.email,
+            "image": image(logo),
             "address": {"type": ["Address"], **address} if address else None,
+            "otherIdentifier": identifiers or None,
         }
     )
 
 
-def achievement_document(catalogue: Catalogue, achievement: Achievement) -> dict[str, Any]:
-    """Return an Open Badges 3.0 Achievement (§B.1.1), without a context: embedded as it is, served with one."""
-    url = achievement_url(catalogue.base_url, catalogue.programme, achievement.id)
-    return present(
-        {
-            "id": url,
-            "type": ["Achievement"],
-            "achievementType": achievement.achievement_type,
-            "name": achievement.name,
-            "description": achievement.description,
-            "criteria": {"id": url, "narrative": achievement.criteria},
-            "inLanguage": achievement.language,
-            "fieldOfStudy": achievement.field_of_study,
-            "tag": list(achievement.tags) or None,
-            "alignment": [_alignment(a) for a in achievement.alignments] or None,
-        }
-    )
+def provider_profile(catalogue: Catalogue, provider: Provider) -> dict[str, Any]:
+    """Return who assesses on behalf of the issuer as a Profile."""
+    url = provider_url(catalogue.base_url, catalogue.programme, provider.id)
+    return present({"id": url, "type": ["Profile"], "name": provider.name, "url": provider.url})
 
 
-def _alignment(alignment: Alignment) -> dict[str, Any]:
-    return present(
-        {
-            "type": ["Alignment"],
-            "targetName": alignment.target_name,
-            "targetUrl": alignment.target_url,
-            "targetFramework": alignment.target_framework,
-            "targetCode": alignment.target_code,
-            "targetType": alignment.target_type,
-        }
-    )
+def image(url: str, caption: str | None = None) -> dict[str, Any]:
+    """Return an Image (§B.1.15)."""
+    return present({"id": url, "type": "Image", "caption": caption})
 
 
 def present(members: dict[str, Any]) -> dict[str, Any]:

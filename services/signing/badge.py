@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from services.signing.data_integrity import DATE_TIME
 
-_MAX_BYTES: Final = 1_000_000
+MAX_BYTES: Final = 1_000_000
 _INDEX: Final = re.compile(r"[0-9]{1,10}")
 _TYPES: Final = {
     **dict.fromkeys(("issuer", "creator", "source", "parentOrg"), "Profile"),
@@ -28,8 +28,8 @@ _DECIDING: Final = frozenset({"credentialStatus", "validFrom", "validUntil"})
 
 def parsed(data: bytes) -> dict[str, Any] | str:
     """Return a JSON object, or what is wrong with it."""
-    if len(data) > _MAX_BYTES:
-        return f"{len(data):,} bytes; at most {_MAX_BYTES:,} are read"
+    if len(data) > MAX_BYTES:
+        return f"{len(data):,} bytes; at most {MAX_BYTES:,} are read"
     try:
         document = json.loads(data.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
@@ -49,17 +49,15 @@ def _no_constant(name: str) -> None:
 
 
 def badge_fault(document: Mapping[str, Any]) -> str | None:
-    """Say which member that Open Badges 3.0 requires is missing or of another form (§B.1), or None."""
+    """Say which member that Open Badges 3.0 requires is missing or of another form (§B.1), or None. Its proof is not looked at."""
     kinds = as_list(document.get("type"))
     if "VerifiableCredential" not in kinds or not ("OpenBadgeCredential" in kinds or "AchievementCredential" in kinds):
         return "type is not VerifiableCredential and OpenBadgeCredential"
-    required = ("id", "issuer", "validFrom", "credentialSubject", "proof")
+    required = ("id", "issuer", "validFrom", "credentialSubject")
     if missing := [name for name in required if not document.get(name)]:
         return f"lacks {', '.join(missing)}"
     if not isinstance(document["id"], str) or not id_of(document["issuer"]):
         return "it or its issuer has no id"
-    if not all(isinstance(proof, dict) for proof in as_list(document["proof"])):
-        return "a proof is no object"
     return _subject_fault(document["credentialSubject"]) or _part_fault(document, document["id"])
 
 
@@ -76,9 +74,9 @@ def _part_fault(root: Mapping[str, Any], name: str) -> str | None:
                 return "a part of it has its own id and says when it is valid or what its status is"
             if place in _TYPES and _TYPES[place] not in as_list(node.get("type")):
                 return f"{place} is not of type {_TYPES[place]}"
-            waiting += node.items()
+            waiting += [(name, inner) for name, inner in node.items() if isinstance(inner, dict | list)]
         elif isinstance(node, list):
-            waiting += [(place, inner) for inner in node]
+            waiting += [(place, inner) for inner in node if isinstance(inner, dict | list)]
     return None
 
 
@@ -96,15 +94,15 @@ def _subject_fault(subject: Any) -> str | None:
 
 
 def entry_fault(entry: Mapping[str, Any]) -> str | None:
-    """Say why a revocation entry leads to no place in a list (Bitstring Status List §2.1), or None."""
+    """Say why a status entry leads to no place in a list (Bitstring Status List §2.1), or None."""
     index, url = entry.get("statusListIndex"), entry.get("statusListCredential")
     if not isinstance(index, str) or not _INDEX.fullmatch(index) or not isinstance(url, str):
         return "its place in the status list is malformed"
     return None
 
 
-def list_fault(document: Mapping[str, Any], url: str, issuer: str) -> str | None:
-    """Say why a document is not this issuer's revocation list at this URL (Bitstring Status List §2.2)."""
+def list_fault(document: Mapping[str, Any], url: str, issuer: str, purpose: str) -> str | None:
+    """Say why a document is not this issuer's list of this purpose at this URL (Bitstring Status List §2.2)."""
     if document.get("id") != url or id_of(document.get("issuer")) != issuer:
         return "the status list is not this issuer's"
     subject = document.get("credentialSubject")
@@ -112,10 +110,24 @@ def list_fault(document: Mapping[str, Any], url: str, issuer: str) -> str | None
         return "the status list lacks its bits"
     if "BitstringStatusListCredential" not in as_list(document.get("type")):
         return "the status list is of another type"
-    if "revocation" not in as_list(subject["statusPurpose"]):
-        return "the list's purpose is not revocation"
-    if not all(isinstance(proof, dict) for proof in as_list(document.get("proof"))):
-        return "the status list is not signed"
+    if purpose not in as_list(subject["statusPurpose"]):
+        return f"the list's purpose is not {purpose}"
+    return None
+
+
+def endorsement_form_fault(document: Mapping[str, Any]) -> str | None:
+    """Say which member that an EndorsementCredential requires is missing or of another form (§B.1.10), or None."""
+    if not {"VerifiableCredential", "EndorsementCredential"} <= {*map(str, as_list(document.get("type")))}:
+        return "is no EndorsementCredential"
+    if missing := [
+        name for name in ("id", "name", "issuer", "validFrom", "credentialSubject") if not document.get(name)
+    ]:
+        return f"lacks {', '.join(missing)}"
+    if not isinstance(document["id"], str) or not id_of(document["issuer"]):
+        return "it or its issuer has no id"
+    subject = document["credentialSubject"]
+    if not isinstance(subject, dict) or "EndorsementSubject" not in as_list(subject.get("type")) or not id_of(subject):
+        return "does not say what it endorses"
     return None
 
 

@@ -26,7 +26,9 @@ DATE_TIME: Final = re.compile(
 _METHOD: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\x00-\x20<>\"{}|^`\\\x7f]+")
 
 
-def sign(shape: Shape, values: Sequence[str], signer: Signer, *, verification_method: str, created: str) -> bytes:
+def sign(
+    shape: Shape, values: Sequence[str], signer: Signer, *, verification_method: str, created: str, check: bool = True
+) -> bytes:
     """Return the secured document's JSON: the shape filled with the values, and its proof in a list, as OB 3.0 has it.
 
     The same arguments give the same bytes, since Ed25519 is deterministic.
@@ -37,14 +39,16 @@ def sign(shape: Shape, values: Sequence[str], signer: Signer, *, verification_me
         signer: The key.
         verification_method: The key's DID URL.
         created: When the proof is made, an XML Schema dateTimeStamp.
+        check: Whether the signature is verified before it leaves.
 
     Raises:
         SlotError: A value does not fit.
+        WrongSignatureError: The signature does not verify.
+        UnavailableError: The key cannot be used now.
     """
     in_json, in_nquads = shape.escaped(values)
     proof_hash, tail = _proof_options(verification_method, created)
-    document_hash = hashlib.sha256(shape.canonical(values, in_nquads)).digest()
-    value = base58(signer.sign(proof_hash + document_hash))
+    value = base58(signer.sign(proof_hash + shape.digest(values, in_nquads), check=check))
     return b'%b%b%b"}]}' % (shape.json(in_json), tail, value.encode())
 
 

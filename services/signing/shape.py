@@ -1,7 +1,8 @@
 """A document's shape, compiled once, gives the canonical N-Quads of every document of that shape without JSON-LD.
 
 JSON-LD expansion runs once, on a document with placeholders. After that only slot values are escaped and put into ready-made quads,
-the few blank nodes that hold slots are hashed (RDFC-1.0 §4.6, Hash First Degree Quads), and the lines are sorted. Sound because
+the few blank nodes that hold slots are hashed (RDFC-1.0 §4.6, Hash First Degree Quads), and the quads are put in order, which
+costs nothing where that order was met before (`layout.py`). Sound because
 
 1. a slot is a whole or partial string literal or `@id` IRI: never a key, a type, a datatype, a language tag or a predicate;
 2. an IRI slot follows a fixed scheme that no context defines as a term, and its value holds only IRI characters;
@@ -17,16 +18,18 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from operator import eq
 from typing import Any, Final
 
 import msgspec
 
 from services.signing.contexts import terms
+from services.signing.layout import Layout, Line, contests, is_open, pieces_of, ranks
 from services.signing.pieces import Blank, Fill, Piece, merge
-from services.signing.rdf import RDF_LANG_STRING, XSD_STRING, Triple, canonical, escape, triples
+from services.signing.rdf import RDF_LANG_STRING, XSD_STRING, Triple, canonical, escape, statements
 
 _RDF_JSON: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#JSON"
 _IRI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>\"{}|^`\\\x7f]*")
@@ -62,15 +65,15 @@ class Text(tuple[str | Slot, ...]):
 class Shape:
     """A compiled shape. `slots` names its slots in the order in which values are given."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        """Compile a document whose leaves may be `Slot` or `Text`.
+    def __init__(self, document: Mapping[str, Any], *, max_layouts: int = 128) -> None:
+        """Compile a document whose leaves may be `Slot` or `Text`; remember so many orders of its quads.
 
         Raises:
             ShapeError: It cannot be done soundly; the message says which condition fails.
             UnsignableError: A term is defined in no context.
             UnknownContextError: A context is not pinned.
         """
-        self._document = document
+        self._document, self._max_layouts = document, max_layouts
         names: dict[str, int] = {}
         text = json.dumps(_substituted(document, lambda name: f"{{{name}}}"), sort_keys=True)
         self._nonce = f"zq{hashlib.sha256(text.encode()).hexdigest()[:24]}"
@@ -79,7 +82,7 @@ class Shape:
         placed = _substituted(document, lambda name: f"{self._nonce}x{names.setdefault(name, len(names))}x")
         self.slots: tuple[str, ...] = tuple(names)
         self._json = Fill(self._split(msgspec.json.encode(placed)[:-1]))
-        self._compile(triples(placed))
+        self._compile(statements(placed))
 
     # -- compiling -----------------------------------------------------------------------------------------------------
 
@@ -87,33 +90,33 @@ class Shape:
         parts = re.split(rb"%bx(\d+)x" % self._nonce.encode(), text)
         return merge([int(part) if i % 2 else part for i, part in enumerate(parts)])
 
-    def _compile(self, statements: Sequence[Triple]) -> None:
+    def _compile(self, stated: Sequence[Triple]) -> None:
         self._iri_slots: set[int] = set()
-        self._lines = [
-            tuple(self._pieces(t[place], place) for place in ("subject", "predicate", "object")) for t in statements
-        ]
-        used = {piece for line in self._lines for part in line for piece in part if isinstance(piece, int)}
+        places = ("subject", "predicate", "object", "graph")
+        lines = (tuple(self._pieces(t[place], place) for place in places if place in t) for t in stated)
+        self._lines: list[Line] = list(dict.fromkeys(lines))
+        used = {piece for line in self._lines for term in line for piece in term if isinstance(piece, int)}
         if missing := set(range(len(self.slots))) - used:
             raise ShapeError(f"slots that would go unsigned: {', '.join(self.slots[i] for i in sorted(missing))}")
-        blanks = sorted({p.label for line in self._lines for part in line for p in part if isinstance(p, Blank)})
+        blanks = sorted({p.label for line in self._lines for term in line for p in term if isinstance(p, Blank)})
         self._hash_blanks(blanks)
-        places = {label: len(self.slots) + i for i, label in enumerate(self._blanks)}
-        quads = [_statement(line, lambda blank: places[blank.label]) for line in self._lines]
-        nearly_sorted = sorted(quads, key=lambda quad: [p if isinstance(p, bytes) else b"5" for p in quad])
-        self._quads = Fill([piece for quad in nearly_sorted for piece in quad])
         self._labels = [b"_:c14n%d" % i for i in range(len(blanks))]
+        numbers = {label: len(self.slots) + i for i, label in enumerate(self._blanks)}
+        self._quads = Fill([p for line in self._lines for p in pieces_of(line, lambda blank: numbers[blank.label])])
+        self._contests = contests(self._lines)
+        self._layouts: dict[tuple[tuple[int, ...], ...], Layout] = {}
 
-    def _pieces(self, node: Triple, place: str) -> list[Piece]:
+    def _pieces(self, node: Triple, place: str) -> tuple[Piece, ...]:
         if node["type"] == "blank node":
-            return [Blank(node["value"])]
+            return (Blank(node["value"]),)
         if node["type"] == "IRI":
-            return merge([b"<", *self._iri(node["value"], place), b">"])
+            return tuple(merge([b"<", *self._iri(node["value"], place), b">"]))
         datatype, language = node["datatype"], node.get("language", "")
         if self._nonce in datatype + language or (datatype == _RDF_JSON and self._nonce in node["value"]):
             raise ShapeError("a slot in a datatype, a language tag or a JSON literal")
         tail = "" if datatype == XSD_STRING else f"^^<{datatype}>"
         tail = f"@{language}" if datatype == RDF_LANG_STRING else tail
-        return merge([b'"', *self._split(escape(node["value"]).encode()), f'"{tail}'.encode()])
+        return tuple(merge([b'"', *self._split(escape(node["value"]).encode()), f'"{tail}'.encode()]))
 
     def _iri(self, value: str, place: str) -> list[Piece]:
         pieces = self._split(value.encode())
@@ -123,7 +126,7 @@ class Shape:
                 raise ShapeError(f"not an absolute IRI: {value}")
             return pieces
         scheme = _SCHEME.match(pieces[0]) if isinstance(pieces[0], bytes) else None
-        if place == "predicate" or scheme is None or scheme[1].decode() in terms():
+        if place in {"predicate", "graph"} or scheme is None or scheme[1].decode() in terms():
             raise ShapeError("an IRI slot needs a fixed scheme that is no term: urn:uuid:…, https://…")
         if any(isinstance(piece, bytes) and piece.translate(None, _IRI_BYTES) for piece in pieces):
             raise ShapeError(f"characters that an IRI must not hold: {value}")
@@ -133,23 +136,21 @@ class Shape:
     def _hash_blanks(self, labels: Sequence[str]) -> None:
         """Prepare the first-degree hash of each blank node: once for good where it holds no slot."""
         fixed: list[tuple[str, bytes]] = []
-        varying: list[tuple[str, Fill]] = []
+        varying: list[tuple[str, Callable[[Sequence[bytes]], bytes]]] = []
         for label in labels:
             own = Blank(label)
-            around = Fill(
-                [
-                    piece
-                    for line in self._lines
-                    if own in line[0] or own in line[2]
-                    for piece in _statement(line, lambda blank, own=own: b"_:a" if blank == own else b"_:z")
-                ]
-            )
-            if around.is_fixed:
-                fixed.append((label, _first_degree_hash(around(()))))
+            around = [
+                pieces_of(line, lambda blank, own=own: b"_:a" if blank == own else b"_:z")  # type: ignore[misc]
+                for line in self._lines
+                if any(own in term for term in line)
+            ]
+            text = _in_order(around, len(self.slots))
+            if any(isinstance(piece, int) for line in around for piece in line):
+                varying.append((label, text))
             else:
-                varying.append((label, around))
+                fixed.append((label, hashlib.sha256(text(())).digest()))
         self._fixed_hashes = [digest for _, digest in fixed]
-        self._varying = [around for _, around in varying]
+        self._varying = [text for _, text in varying]
         self._blanks = [label for label, _ in (*fixed, *varying)]
 
     # -- filling -------------------------------------------------------------------------------------------------------
@@ -162,9 +163,10 @@ class Shape:
         """
         if len(values) != len(self.slots):
             raise SlotError(f"{len(values)} values for {len(self.slots)} slots")
-        in_json = [msgspec.json.encode(value)[1:-1] for value in values]
+        # Within a string each quote follows a backslash, so only the strings' own ends read `","`.
+        in_json = msgspec.json.encode(values)[2:-2].split(b'","') if values else []
         for i in self._iri_slots:
-            if in_json[i].translate(None, _IRI_BYTES) or _SPACE.search(values[i]):
+            if in_json[i].translate(None, _IRI_BYTES) or (not values[i].isascii() and _SPACE.search(values[i])):
                 raise SlotError(f"{self.slots[i]}: a character that no IRI may hold")
         if not b"".join(in_json).translate(None, _PLAIN_BYTES):
             return in_json, in_json
@@ -176,12 +178,48 @@ class Shape:
 
     def canonical(self, values: Sequence[str], in_nquads: Sequence[bytes]) -> bytes:
         """Return the document's canonical N-Quads; `in_nquads` are the values from `escaped`."""
-        hashes = self._fixed_hashes + [_first_degree_hash(around(in_nquads)) for around in self._varying]
-        labels = dict(zip(sorted(hashes), self._labels, strict=True))
-        lines = _lines(self._quads([*in_nquads, *(labels[digest] for digest in hashes)]))
-        if len(labels) < len(hashes) or any(map(eq, lines, lines[1:])):
+        hashes = self._hashes(in_nquads)
+        layout = self._layout(hashes, in_nquads)
+        return layout.canonical(in_nquads) if layout else self._sorted(values, in_nquads, hashes)
+
+    def digest(self, values: Sequence[str], in_nquads: Sequence[bytes]) -> bytes:
+        """Return the SHA-256 of the canonical N-Quads."""
+        hashes = self._hashes(in_nquads)
+        layout = self._layout(hashes, in_nquads)
+        if layout:
+            return layout.digest(in_nquads)
+        return hashlib.sha256(self._sorted(values, in_nquads, hashes)).digest()
+
+    def _hashes(self, in_nquads: Sequence[bytes]) -> list[bytes]:
+        return self._fixed_hashes + [hashlib.sha256(text(in_nquads)).digest() for text in self._varying]
+
+    def _layout(self, hashes: Sequence[bytes], in_nquads: Sequence[bytes]) -> Layout | None:
+        """Return the layout of these values' order, or None where there is none: equal hashes or terms, or too many orders."""
+        if not self._max_layouts or len(set(hashes)) < len(hashes):
+            return None
+        key = [ranks(hashes)]
+        for contest in self._contests:
+            order = contest.order(in_nquads)
+            if order is None:
+                return None
+            key.append(order)
+        found = self._layouts.get(tuple(key))
+        if found is None and len(self._layouts) < self._max_layouts:
+            filled = self._filled(in_nquads, hashes)
+            labels = {self._blanks[blank]: label for blank, label in zip(key[0], self._labels, strict=True)}
+            found = self._layouts[tuple(key)] = Layout([self._lines[i] for i in ranks(filled)], labels)
+        return found
+
+    def _sorted(self, values: Sequence[str], in_nquads: Sequence[bytes], hashes: Sequence[bytes]) -> bytes:
+        lines = sorted(self._filled(in_nquads, hashes))
+        if len(set(hashes)) < len(hashes) or any(map(eq, lines, lines[1:])):
             return canonical(self.document(values))
         return b"\n".join((*lines, b""))
+
+    def _filled(self, in_nquads: Sequence[bytes], hashes: Sequence[bytes]) -> list[bytes]:
+        """Return the quads in the order of `_lines`; literals hold no raw line feed."""
+        labels = dict(zip(sorted(hashes), self._labels, strict=True))
+        return self._quads([*in_nquads, *(labels[digest] for digest in hashes)]).split(b"\n")[:-1]
 
     def document(self, values: Sequence[str]) -> dict[str, Any]:
         """Return the plain document with the values in it."""
@@ -202,18 +240,10 @@ def _substituted(node: Any, value_of: Any) -> Any:
     return node
 
 
-def _statement(line: Sequence[Sequence[Piece]], named: Any) -> list[Piece]:
-    subject, predicate, value = ([named(p) if isinstance(p, Blank) else p for p in part] for part in line)
-    return [*subject, b" ", *predicate, b" ", *value, b" .\n"]
-
-
-def _lines(text: bytes) -> list[bytes]:
-    """Return the lines of N-Quads in code point order, which is that of UTF-8's bytes; literals hold no raw line feed."""
-    lines = text.split(b"\n")
-    lines.pop()
-    lines.sort()
-    return lines
-
-
-def _first_degree_hash(around: bytes) -> bytes:
-    return hashlib.sha256(b"\n".join((*_lines(around), b""))).digest()
+def _in_order(lines: Sequence[Sequence[Piece]], slots: int) -> Callable[[Sequence[bytes]], bytes]:
+    """Return what gives the lines' text sorted by code point, which is the order of UTF-8's bytes, for any values."""
+    if any(is_open(a, b) for a, b in combinations(lines, 2)):
+        text = Fill([piece for line in lines for piece in line])
+        return lambda values: b"".join(sorted(text(values).splitlines(keepends=True)))
+    filled = [Fill(line)([b""] * slots) for line in lines]
+    return Fill([piece for i in ranks(filled) for piece in lines[i]])

@@ -7,139 +7,164 @@ reads "unknown", never "invalid".
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, Final, Literal
+from types import MappingProxyType
+from typing import Any, Final
 
-from schemas.bitstring import decode_bits, is_set
-from services.signing.badge import as_list, badge_fault, entry_fault, id_of, instant, list_fault, parsed
+from services.signing.badge import as_list, badge_fault, id_of, instant
 from services.signing.contexts import CREDENTIALS_V2, OPEN_BADGES_V3, UnknownContextError
 from services.signing.data_integrity import CRYPTOSUITE, PURPOSE, proof_fault
-from services.signing.did_web import assertion_method, document_url
+from services.signing.endorsed import Endorsements
 from services.signing.generic import Canonicaliser
-from services.signing.plain import UnsignableError
+from services.signing.issuers import Issuers, KeyTerm, Purpose, did_key_document
+from services.signing.jwt_proof import CompactJws, claims_fault, header_fault, is_read, is_signed_with
+from services.signing.opening import UnopenableError, opened
+from services.signing.plain import UnsignableError, check_plain
+from services.signing.recipient import recipient_step
+from services.signing.status_lists import StatusLists
+from services.signing.verdict import Verdict, VerifyStep, worst
 
 _CONTEXT_START: Final = [CREDENTIALS_V2, OPEN_BADGES_V3]
 _DATA_MODELS: Final = (CREDENTIALS_V2, "https://www.w3.org/2018/credentials/v1")
 _OTHER_VERSION: Final = re.compile(r"https://purl\.imsglobal\.org/spec/ob/v3p0/context(-3\.\d\.\d)*\.json")
-_MAX_REASON: Final = 300
-StepOutcome = Literal["pass", "fail", "unknown"]
+_MAX_PROOFS: Final = 8
+_NO_TERMS: Final[Mapping[str, KeyTerm]] = MappingProxyType({})
 
-
-@dataclass(frozen=True, slots=True)
-class VerifyStep:
-    """One question about a credential, its answer, and why in plain words that any terminal can show."""
-
-    name: str
-    outcome: StepOutcome
-    reason: str
-
-    def __post_init__(self) -> None:
-        """Make the reason fit to show: it may quote the credential, which anyone may have written."""
-        if len(self.reason) > _MAX_REASON or not self.reason.isprintable():
-            shown = (c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in self.reason[:_MAX_REASON])
-            object.__setattr__(self, "reason", "".join(shown))
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What all steps say together: invalid if one fails, unknown if one could not be told, else valid."""
-
-    steps: tuple[VerifyStep, ...]
-
-    @property
-    def overall(self) -> Literal["valid", "invalid", "unknown"]:
-        """Return the verdict in one word."""
-        outcomes = {step.outcome for step in self.steps}
-        return "invalid" if "fail" in outcomes else "unknown" if "unknown" in outcomes else "valid"
+Suspended = Callable[[str], bool | None]
+"""Says of a credential's id whether its issuer has suspended it; None when that cannot be told."""
 
 
 class Verifier:
     """Verifies credentials against known documents, at one instant. Reuse it: it remembers shapes, issuers and lists."""
 
-    def __init__(self, documents: Mapping[str, bytes], *, now: datetime) -> None:
-        """Know these documents by URL: issuers' DID documents and signed status lists; `now` is aware."""
-        self._documents, self._now = documents, now
-        self._canonicaliser = Canonicaliser()
-        self._issuers: dict[str, Mapping[str, Any] | None] = {}
-        self._lists: dict[str, bytes | VerifyStep] = {}
+    def __init__(
+        self,
+        documents: Mapping[str, bytes],
+        *,
+        now: datetime,
+        terms: Mapping[str, KeyTerm] = _NO_TERMS,
+        is_suspended: Suspended | None = None,
+        canonicaliser: Canonicaliser | None = None,
+    ) -> None:
+        """Know what is trusted here.
 
-    def verify(self, credential: bytes) -> Verdict:
-        """Return the verdict on one credential's bytes; whatever they are, it is an answer and no error."""
-        steps: list[VerifyStep] = []
-        document = parsed(credential)
-        if isinstance(document, str):
-            return Verdict((VerifyStep("parse", "fail", document),))
-        steps.append(VerifyStep("parse", "pass", f"{len(credential):,} bytes of JSON"))
-        steps += self._steps(document)
-        return Verdict(tuple(steps))
-
-    def _steps(self, document: Mapping[str, Any]) -> Iterator[VerifyStep]:
-        contexts = document.get("@context")
-        if not isinstance(contexts, list) or contexts[:2] != _CONTEXT_START:
-            reason = "does not begin with the contexts of VCDM 2.0 and Open Badges 3.0.3"
-            yield VerifyStep("context", "unknown" if _is_another_version(contexts) else "fail", reason)
-            return
-        yield VerifyStep("context", "pass", "VCDM 2.0 and Open Badges 3.0.3")
-        if fault := badge_fault(document):
-            yield VerifyStep("shape", "fail", fault)
-            return
-        yield VerifyStep("shape", "pass", "has what an Open Badge must have")
-        yield from self._secured(document, id_of(document["issuer"]))
-        yield self._dates(document)
-        yield self._status(document)
-
-    def _secured(self, document: Mapping[str, Any], issuer: str) -> Iterator[VerifyStep]:
-        """Say whether issuer, key and proof hold; the proof is not judged without a key."""
-        about = self._issuer(issuer)
-        if about is None:
-            yield VerifyStep("issuer", "unknown", f"{issuer} is not known here")
-            return
-        yield VerifyStep("issuer", "pass", issuer)
-        proofs = as_list(document["proof"])
-        if len(proofs) != 1 or "previousProof" in proofs[0]:
-            yield VerifyStep("proof", "unknown", f"{len(proofs)} proofs or a chain of them; one alone is read here")
-            return
-        [proof] = proofs
-        key = self._key(about, proof)
-        yield key[1]
-        if key[0] is not None:
-            yield self._proof(document, proof, key[0])
-
-    def _issuer(self, did: str) -> Mapping[str, Any] | None:
-        if did not in self._issuers:
-            url = document_url(did)
-            if url is None or url not in self._documents:
-                return None
-            read = parsed(self._documents[url])
-            self._issuers[did] = read if isinstance(read, dict) and read.get("id") == did else None
-        return self._issuers[did]
-
-    def _key(self, issuer: Mapping[str, Any], proof: Mapping[str, Any]) -> tuple[str | None, VerifyStep]:
-        method = proof.get("verificationMethod")
-        if not isinstance(method, str) or (entry := assertion_method(issuer, method)) is None:
-            return None, VerifyStep("key", "fail", f"the issuer publishes no key {method} for assertions")
-        if fault := self._withdrawn(entry, proof):
-            return None, VerifyStep("key", "fail", fault)
-        return entry["publicKeyMultibase"], VerifyStep("key", "pass", f"{method} is published by the issuer")
-
-    def _withdrawn(self, entry: Mapping[str, Any], proof: Mapping[str, Any]) -> str | None:
-        """Say why a key may not be used (CID 1.0 §2.2), or None.
-
-        A revoked key never may, since a thief can date a proof back; an expired one proves what it signed before.
+        Args:
+            documents: Issuers' DID documents, signed status lists and key documents, by URL.
+            now: An aware instant.
+            terms: For what and when issuers use their keys, by verification method, where that is known.
+            is_suspended: Tells suspensions, which are in no status list.
+            canonicaliser: One to share, with the shapes that it has met.
         """
-        if "revoked" in entry and ((since := instant(entry["revoked"])) is None or since <= self._now):
-            return f"the issuer withdrew this key ({entry['revoked']}); its proofs prove nothing"
-        if "expires" in entry:
-            end, made = instant(entry["expires"]), instant(proof.get("created")) or self._now
-            if end is None or made >= end:
-                return f"the key had expired ({entry['expires']}) when the proof was made"
-        return None
+        self._now = now
+        self._canonicaliser = canonicaliser or Canonicaliser()
+        self._issuers = Issuers(documents, terms, now)
+        self._lists = StatusLists(documents, self._list_steps)
+        self._endorsements = Endorsements(self._endorsement_steps)
+        self._is_suspended = is_suspended
+
+    def verify(self, credential: bytes, *, recipient: str | None = None) -> Verdict:
+        """Return the verdict on one credential's bytes; whatever they are, it is an answer and no error.
+
+        Args:
+            credential: JSON with a proof, a VC-JWT, or a PNG or SVG into which either is baked.
+            recipient: Who it is said to be of, `scheme:identifier`; by default nobody asks.
+        """
+        try:
+            found = opened(credential)
+        except UnopenableError as error:
+            return Verdict((VerifyStep("parse", "unknown" if error.known_form else "fail", str(error)),))
+        parse = VerifyStep("parse", "pass", found.form)
+        return Verdict((parse, *self._steps(found.document, found.token, recipient)))
+
+    def _steps(
+        self, document: Mapping[str, Any], token: CompactJws | None, recipient: str | None
+    ) -> Iterator[VerifyStep]:
+        context = _context_step(document)
+        yield context
+        if context.outcome != "pass":
+            return
+        if fault := badge_fault(document):
+            yield VerifyStep("schema", "fail", fault)
+            return
+        yield VerifyStep("schema", "pass", "has what an Open Badge must have")
+        issuer = id_of(document["issuer"])
+        secured = tuple(self._secured(document, token, issuer, "credentials"))
+        yield from secured
+        yield self._dates(document)
+        yield self._lists.step(document, issuer, "revocation")
+        yield self._suspension(document, issuer)
+        # Endorsements can cost much, so those that nobody signed for are not judged.
+        is_signed = any((step.name, step.outcome) == ("proof", "pass") for step in secured)
+        if endorsements := self._endorsements.step(document, is_signed=is_signed):
+            yield endorsements
+        if recipient is not None:
+            yield recipient_step(document["credentialSubject"], recipient)
+
+    def _secured(
+        self, document: Mapping[str, Any], token: CompactJws | None, issuer: str, purpose: Purpose
+    ) -> Iterator[VerifyStep]:
+        """Say whether issuer, key and proof hold; the proof is not judged without a key."""
+        about = self._issuers.document(issuer)
+        if about is not None:
+            yield VerifyStep("issuer", "pass", issuer)
+        else:
+            about = did_key_document(issuer)
+            names = "names a key and nobody; " if about else ""
+            yield VerifyStep("issuer", "unknown", f"{issuer} {names}is not known here")
+            if about is None:
+                return
+        yield from self._token(document, token, about) if token else self._proofs(document, about, purpose)
+
+    def _token(self, document: Mapping[str, Any], token: CompactJws, about: Mapping[str, Any]) -> Iterator[VerifyStep]:
+        if not is_read(token):
+            yield VerifyStep("proof", "unknown", f"a token with {token.header['alg']}; only RS256 is read here")
+            return
+        if fault := header_fault(token.header) or claims_fault(document):
+            yield VerifyStep("proof", "fail", fault)
+            return
+        key, step = self._issuers.jwk(about, token.header, instant(document.get("validFrom")))
+        yield step
+        if key is None:
+            return
+        try:
+            check_plain(document)
+            holds = is_signed_with(token, key)
+        except UnknownContextError as error:
+            yield VerifyStep("proof", "unknown", str(error))
+        except ValueError as error:
+            yield VerifyStep("proof", "fail", str(error))
+        else:
+            reason = "RS256, intact" if holds else "the signature does not match the token"
+            yield VerifyStep("proof", "pass" if holds else "fail", reason)
+
+    def _proofs(self, document: Mapping[str, Any], about: Mapping[str, Any], purpose: Purpose) -> Iterator[VerifyStep]:
+        """Judge each proof of a set alone (Data Integrity 1.0 §4.5): those that are read must all hold, and one must."""
+        proofs = as_list(document.get("proof", []))
+        if not proofs or not all(isinstance(proof, dict) and proof.get("type") for proof in proofs):
+            yield VerifyStep("proof", "fail", "it is not signed, or what stands as a proof has no type")
+            return
+        if len(proofs) > _MAX_PROOFS or any("previousProof" in proof for proof in proofs):
+            yield VerifyStep("proof", "unknown", f"more than {_MAX_PROOFS} proofs, or a chain of them")
+            return
+        judged = [self._proof_steps(document, proof, about, purpose) for proof in proofs if _is_read(proof)]
+        if not judged:
+            yield VerifyStep("proof", "unknown", f"only {CRYPTOSUITE} proofs are read here")
+            return
+        keys, found = zip(*judged, strict=True)
+        yield worst(keys)
+        made = [step for step in found if step is not None]
+        if len(made) == len(found):
+            yield worst(made)
+
+    def _proof_steps(
+        self, document: Mapping[str, Any], proof: Mapping[str, Any], about: Mapping[str, Any], purpose: Purpose
+    ) -> tuple[VerifyStep, VerifyStep | None]:
+        made = instant(proof.get("created")) or instant(document.get("validFrom"))
+        key, step = self._issuers.multikey(about, proof, made, purpose)
+        return step, None if key is None else self._proof(document, proof, key)
 
     def _proof(self, document: Mapping[str, Any], proof: Mapping[str, Any], key: str) -> VerifyStep:
-        if (proof.get("type"), proof.get("cryptosuite")) != ("DataIntegrityProof", CRYPTOSUITE):
-            return VerifyStep("proof", "unknown", f"only {CRYPTOSUITE} proofs are read here")
         unsecured = {name: member for name, member in document.items() if name != "proof"}
         try:
             form = self._canonicaliser.canonical(unsecured)
@@ -160,7 +185,7 @@ class Verifier:
         return None if end is None or self._now < end else f"the proof expired on {proof['expires']}"
 
     def _dates(self, document: Mapping[str, Any]) -> VerifyStep:
-        start, end = instant(document["validFrom"]), instant(document.get("validUntil"))
+        start, end = instant(document.get("validFrom")), instant(document.get("validUntil"))
         if start is None or ("validUntil" in document and end is None):
             return VerifyStep("dates", "fail", "validFrom or validUntil is no date with a time zone")
         if self._now < start:
@@ -169,49 +194,37 @@ class Verifier:
             return VerifyStep("dates", "fail", f"expired on {document['validUntil']}")
         return VerifyStep("dates", "pass", f"valid since {document['validFrom']}")
 
-    def _status(self, document: Mapping[str, Any]) -> VerifyStep:
+    def _suspension(self, document: Mapping[str, Any], issuer: str) -> VerifyStep:
+        """Say whether it is suspended: by a list of that purpose, or as its issuer's own events tell."""
         entry = document.get("credentialStatus")
-        if entry is None:
-            return VerifyStep("status", "pass", "the issuer keeps no status of it")
-        if not isinstance(entry, dict):
-            return VerifyStep("status", "fail", "credentialStatus is not one object")
-        if (entry.get("type"), entry.get("statusPurpose")) != ("BitstringStatusListEntry", "revocation"):
-            return VerifyStep("status", "unknown", "its status is of a kind that is not read here")
-        return self._revocation(entry, id_of(document["issuer"]))
+        if isinstance(entry, dict) and entry.get("statusPurpose") == "suspension":
+            return self._lists.step(document, issuer, "suspension")
+        told = None if self._is_suspended is None else self._is_suspended(document["id"])
+        if told is None:
+            return VerifyStep("suspension", "unknown", "only its issuer's own service can tell, and it was not asked")
+        return VerifyStep(
+            "suspension", "fail" if told else "pass", "suspended by its issuer" if told else "not suspended"
+        )
 
-    def _revocation(self, entry: Mapping[str, Any], issuer: str) -> VerifyStep:
-        if fault := entry_fault(entry):
-            return VerifyStep("status", "fail", fault)
-        found = self._list(entry["statusListCredential"], issuer)
-        if isinstance(found, VerifyStep):
-            return found
-        index = int(entry["statusListIndex"])
-        if index >= 8 * len(found):
-            return VerifyStep("status", "fail", "its place lies outside the status list")
-        revoked = is_set(found, index)
-        return VerifyStep("status", "fail", "revoked") if revoked else VerifyStep("status", "pass", "not revoked")
+    def _list_steps(self, document: Mapping[str, Any], issuer: str) -> Iterator[VerifyStep]:
+        yield from self._secured(document, None, issuer, "status")
+        yield self._dates(document)
 
-    def _list(self, url: str, issuer: str) -> bytes | VerifyStep:
-        """Return a status list's bits once its own proof, dates, type and purpose hold (Bitstring Status List §3.2)."""
-        if url not in self._lists:
-            self._lists[url] = self._checked_list(url, issuer)
-        return self._lists[url]
+    def _endorsement_steps(self, document: Mapping[str, Any], token: CompactJws | None) -> Iterator[VerifyStep]:
+        issuer = id_of(document["issuer"])
+        yield _context_step(document)
+        yield from self._secured(document, token, issuer, "credentials")
+        yield self._dates(document)
+        yield self._lists.step(document, issuer, "revocation")
 
-    def _checked_list(self, url: str, issuer: str) -> bytes | VerifyStep:
-        if url not in self._documents:
-            return VerifyStep("status", "unknown", f"the status list {url} is not at hand")
-        document = parsed(self._documents[url])
-        if isinstance(document, str):
-            return VerifyStep("status", "unknown", f"the status list: {document}")
-        if fault := list_fault(document, url, issuer):
-            return VerifyStep("status", "unknown", fault)
-        for step in (*self._secured(document, issuer), self._dates({"validFrom": "", **document})):
-            if step.outcome != "pass":
-                return VerifyStep("status", "unknown", f"the status list: {step.reason}")
-        try:
-            return decode_bits(document["credentialSubject"]["encodedList"])
-        except (ValueError, AttributeError) as error:
-            return VerifyStep("status", "unknown", f"the status list: {error}")
+
+def _context_step(document: Mapping[str, Any]) -> VerifyStep:
+    contexts = document.get("@context")
+    if isinstance(contexts, list) and contexts[:2] == _CONTEXT_START:
+        return VerifyStep("context", "pass", "VCDM 2.0 and Open Badges 3.0.3")
+    is_known = _is_another_version(contexts) or _is_data_model_1(document)
+    reason = "does not begin with the contexts of VCDM 2.0 and Open Badges 3.0.3"
+    return VerifyStep("context", "unknown" if is_known else "fail", reason)
 
 
 def _is_another_version(contexts: Any) -> bool:
@@ -219,3 +232,12 @@ def _is_another_version(contexts: Any) -> bool:
     if not isinstance(contexts, list) or len(contexts) < len(_CONTEXT_START) or contexts[0] not in _DATA_MODELS:
         return False
     return isinstance(contexts[1], str) and _OTHER_VERSION.fullmatch(contexts[1]) is not None
+
+
+def _is_data_model_1(document: Mapping[str, Any]) -> bool:
+    """Say whether this is a token's payload as VCDM 1.1 has it: the credential in a claim of its own."""
+    return "@context" not in document and isinstance(document.get("vc"), dict)
+
+
+def _is_read(proof: Mapping[str, Any]) -> bool:
+    return (proof.get("type"), proof.get("cryptosuite")) == ("DataIntegrityProof", CRYPTOSUITE)

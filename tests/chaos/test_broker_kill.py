@@ -7,7 +7,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from support.pipe import BASE_URL, CATALOGUE, PROGRAMME, Pipe, completion, until
+from support.auditing import violations
+from support.pipe import BASE_URL, CATALOGUE, Pipe, completion, until
 
 from credstream import installation as installations
 from credstream.cli.running import create, running
@@ -23,7 +24,7 @@ from schemas.topology import DECIDED, ISSUED
 def test_the_broker_killed_comes_back_and_every_acknowledged_completion_is_decided_once(tmp_path: Path) -> None:
     place = create(tmp_path / "data", base_url=BASE_URL, catalogue=CATALOGUE, cadence_s=1.0)
     with running(place) as supervisor:
-        catalogue = load_catalogue(CATALOGUE).build(base_url=BASE_URL, keys=installations.public_keys(place, PROGRAMME))
+        catalogue = installations.build_catalogue(place, load_catalogue(CATALOGUE))
         publish(place, catalogue)
         pipe = Pipe(place, supervisor, catalogue)
         sent = [completion(f"broker-{i}") for i in range(300)]
@@ -47,3 +48,5 @@ def test_the_broker_killed_comes_back_and_every_acknowledged_completion_is_decid
         mine = [d.event_id for d in decided if d.event_id in wanted]
         assert sorted(mine) == sorted(wanted)
         assert len({c.credential_id for c in issued}) == len(issued) == len(sent)
+        pipe.drain()
+        assert violations(place) == []

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from support.auditing import violations
 from support.logs import found, latest, records
 from support.pipe import PROGRAMME, Pipe, until
 from support.replay import replay
@@ -84,10 +85,11 @@ def test_kill_9_at_random_loses_nothing_doubles_nothing_changes_no_byte(
     pipe.supervisor.wait_until_ready()
     pipe.drain(180)
     print("kills:", dict(kills))
-    assert set(kills) == {"competency", "issuing", "status", "views"}
+    assert set(kills) == {"competency", "issuing", "status", "views", "forms"}
     compare(pipe)
     compare_holdings(pipe, sent, now)
     compare_views(pipe)
+    assert violations(pipe.place) == []
 
 
 def compare(pipe: Pipe) -> None:

@@ -103,6 +103,12 @@ def test_the_level_that_a_rule_asks_for_is_told_in_both_languages(draft: Draft) 
     assert all(len(a.levels) in {0, 3, 4} for a in draft.assessments)
 
 
+def test_every_assessment_has_a_french_name_and_every_level_says_what_work_looks_like_there(draft: Draft) -> None:
+    assert [a.id for a in draft.assessments if a.names.get(FRENCH) in {None, a.name}] == []
+    for a in draft.assessments:
+        assert [level.name for level in a.rubric if level.description] == list(a.levels), a.id
+
+
 def _leaves(criterion: Criterion) -> Iterator[Criterion]:
     yield from (leaf for inner in inside(criterion) for leaf in _leaves(inner))
     if not inside(criterion):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from credstream.audit import following
 from credstream.gateway import app, inbox
 from schemas.topology import Processor
 from streams import metrics, views
@@ -21,7 +22,7 @@ RULES = [rule for group in ALERTS["groups"] for rule in group["rules"]]
 
 def known_metrics() -> set[str]:
     found = set()
-    for module in (metrics, views, app, inbox):
+    for module in (metrics, views, app, inbox, following):
         for value in vars(module).values():
             name = getattr(value, "_name", None)
             if isinstance(name, str) and name.startswith("credstream_"):

@@ -13,7 +13,7 @@ from credstream.cli.commands import app
 DOCUMENT = Path(__file__).parents[2] / "docs" / "tutorial-rules.md"
 BLOCKS = re.findall(r"^```(\w+)(?: ([^\n]*))?\n(.*?)^```", DOCUMENT.read_text("utf-8"), re.DOTALL | re.MULTILINE)
 FILES = [(name, text) for kind, name, text in BLOCKS if kind == "yaml" and not name.startswith("draft")]
-CONSOLES = [(name, text) for kind, name, text in BLOCKS if kind == "console"]
+CONSOLES = [(name, text) for kind, name, text in BLOCKS if kind == "console" and not name.startswith("running")]
 [FIRST_DRAFT] = [text for kind, name, text in BLOCKS if kind == "yaml" and name.startswith("draft")]
 MENDED = (
     FIRST_DRAFT.replace("caring_routines", "caring-routines")

@@ -215,7 +215,7 @@ def test_health_and_metrics(pipe: Pipe) -> None:
 
 def test_every_process_shows_metrics_that_prometheus_accepts(pipe: Pipe) -> None:
     seen = dict(running(pipe.place))
-    assert {name.partition("-")[0] for name in seen} == {"gateway", "competency", "issuing", "status", "views"}
+    assert {name.partition("-")[0] for name in seen} == {"gateway", "forms", "competency", "issuing", "status", "views"}
     for name, about in seen.items():
         text = httpx.get(f"http://{about['metrics']}/metrics").text
         assert "credstream_build_info" in text, name

@@ -318,7 +318,7 @@ def test_an_interrupted_job_goes_on_where_it_was(staffed: Pipe, tmp_path: Path) 
 
 def test_lanes_that_a_dead_publisher_left_behind_are_caught_up(staffed: Pipe, tmp_path: Path) -> None:
     draft = load(catalogue(tmp_path / "half", "5.1", climb=71))
-    built = draft.build(base_url=staffed.place.base_url, keys=installations.public_keys(staffed.place, PROGRAMME))
+    built = installations.build_catalogue(staffed.place, draft)
     proposal, _ = prepared(staffed.place, built, None)
     kid, signer = catalogue_signer(staffed.place, PROGRAMME)
     signature = proposal.signed(signer, kid).signatures[0].adopted

@@ -6,8 +6,10 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 from sqlalchemy import func, select
@@ -53,6 +55,23 @@ def test_redelivery_and_other_orders_of_topics_give_the_same_rows(log: Batch, tm
         view.take(by_topic[max(0, start - 3) : start + 7])
     View(open_database(again)).take(log)  # a process that starts again reads its positions
     assert contents(again) == contents(once)
+
+
+def test_processes_that_start_together_make_the_tables_once(tmp_path: Path) -> None:
+    make = "import sys; from streams.tables import open_database as o; print(flush=True); o(input(), rebuild=True)"
+    for attempt in range(5):
+        started = [
+            subprocess.Popen([sys.executable, "-c", make], stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True)
+            for _ in range(6)
+        ]
+        for process in started:
+            assert process.stdout is not None
+            process.stdout.readline()
+        for process in started:
+            assert process.stdin is not None
+            process.stdin.write(f"sqlite:///{tmp_path / f'{attempt}.db'}\n")
+            process.stdin.flush()
+        assert [process.communicate()[1] for process in started] == [""] * len(started)
 
 
 def test_a_record_that_cannot_be_read_leaves_rows_and_positions_as_they_were(log: Batch, tmp_path: Path) -> None:

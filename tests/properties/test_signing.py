@@ -148,4 +148,4 @@ def test_what_is_valid_reads_as_it_was_signed(data: st.DataObject) -> None:
 @settings(max_examples=300, deadline=None)
 @given(data=st.one_of(st.binary(max_size=200), VALUES.map(lambda value: json.dumps(value).encode())))
 def test_whatever_the_bytes_are_there_is_an_answer(data: bytes) -> None:
-    assert VERIFIER.verify(data).overall == "invalid"
+    assert VERIFIER.verify(data).overall != "valid"

@@ -102,7 +102,7 @@ def whole_pipe(
         supervisor.start()
         supervisor.wait_until_ready()
         draft = load_catalogue(catalogue)
-        built = draft.build(base_url=BASE_URL, keys=installations.public_keys(place, PROGRAMME))
+        built = installations.build_catalogue(place, draft)
         publish(place, built)
         yield Pipe(place, supervisor, built)
     finally:

@@ -21,18 +21,21 @@ def replay(
         kept: dict[bytes, bytes] = {}
         own = stage.restored(lane, kept)
         for record in lane_records:
-            view = Overlay(kept)
             try:
-                step = stage.step(own, view, record)
+                steps = [stage.step(own, Overlay(kept), record)]
             except MalformedError:
                 set_aside[lane] += 1
                 continue
-            published.update((out.topic.name, lane, out.key, out.value) for out in step.outputs)
-            changes = dict(step.changes)
-            if step.lane is not own:
-                changes |= stage.kept(own, step.lane)
-            for key, value in changes.items():
-                kept.pop(key, None) if value is None else kept.__setitem__(key, value)
-            own = step.lane
+            while steps:
+                step = steps.pop()
+                published.update((out.topic.name, lane, out.key, out.value) for out in step.outputs)
+                changes = dict(step.changes)
+                if step.lane is not own:
+                    changes |= stage.kept(own, step.lane)
+                for key, value in changes.items():
+                    kept.pop(key, None) if value is None else kept.__setitem__(key, value)
+                own = step.lane
+                if stage.has_idle_work and (due := stage.idle(own, Overlay(kept), record.appended_at)):
+                    steps.append(due)  # what waited for its turn
         state |= {(lane, key): value for key, value in kept.items()}
     return published, set_aside, state

@@ -24,7 +24,7 @@ from schemas.events import (
     StatusRequested,
     Verdict,
 )
-from schemas.rules import All, Count, Distinct, Result, Rule, Span, Validity
+from schemas.rules import All, Count, Distinct, Renewal, Result, Rule, Span, Validity
 from services.competency.progress import AwardState
 
 ZONE = "America/Toronto"
@@ -135,6 +135,23 @@ def test_what_is_held_says_since_when_until_when_and_by_what_and_who_revoked_it(
     said = text(answer)
     assert "not held: revoked by staff" in said
     assert "sam asked to revoke the credential (issued in error)" in said
+
+
+def test_what_renews_it_is_told_with_its_days() -> None:
+    renewal = Renewal(opens=Span(months=3), grace=Span(hours=10 * 24), requires=Result(assessment="lab", passed=True))
+    asked = Asked(catalogue({"transfer": msgspec.structs.replace(TRANSFER, renewal=renewal)}))
+    asked.send(completion("q-1", score=85), lab(1), lab(2), lab(3, assessor_ref="ben"))
+    said = text(asked.answer("transfer"))
+    assert "renewed by results shown from 2024-08-17 to 2024-11-27" in said
+    assert "✗ a result of lab (passed): no result that counts yet" in said.split("renewed by")[1]
+    assert "renouvelée par des résultats présentés du 2024-08-17 au 2024-11-27" in text(asked.answer("transfer"), "fr")
+    assert "renewed by" not in text(asked.answer("transfer", now=EPOCH_START + 400 * DAY))
+    revoked = Asked(catalogue({"transfer": msgspec.structs.replace(TRANSFER, renewal=renewal)}))
+    revoked.send(completion("q-1", score=85), lab(1), lab(2), lab(3, assessor_ref="ben"))
+    revoked.revoke()
+    assert "renewed by" not in text(revoked.answer("transfer"))
+    asked.send(lab(280))
+    assert "renewed by results shown from 2025-08-17 to 2025-11-27" in text(asked.answer("transfer"))
 
 
 def test_decisions_that_say_the_same_are_folded_for_people_and_all_there_for_programs() -> None:

@@ -37,6 +37,11 @@ def credstream(*args: str) -> subprocess.CompletedProcess[str]:
         "status show",
         "keys create",
         "keys person",
+        "credential get",
+        "learner record",
+        "endorse key",
+        "endorse sign",
+        "endorse check",
         "rules publish",
         "rules propose",
         "rules approve",
@@ -117,3 +122,21 @@ def test_an_installation_is_made_once_and_its_secrets_are_its_owners(tmp_path: P
     away = credstream("topics", "--data", str(tmp_path / "d"))
     assert away.returncode == 78
     assert "credstream up" in " ".join(away.stderr.split())
+
+
+def test_a_partner_endorses_with_a_key_of_its_own(tmp_path: Path) -> None:
+    key, secret, signed = tmp_path / "acme.pem", tmp_path / "passphrase", tmp_path / "acme.json"
+    secret.write_text("correct horse")
+    made = credstream("endorse", "key", str(key), "--passphrase-file", str(secret))
+    assert made.returncode == 0
+    assert "key: z6Mk" in made.stdout
+    again = credstream("endorse", "key", str(key), "--passphrase-file", str(secret))
+    assert (again.returncode, "never overwritten" in again.stderr) == (78, True)
+    url = "https://credentials.college.example/achievements/college/patient-transfer"
+    options = ["--key", str(key), "--name", "Acme", "--comment", "Asked for.", "-o", str(signed)]
+    done = credstream("endorse", "sign", url, *options, "--passphrase-file", str(secret))
+    assert done.returncode == 0, done.stderr
+    said = credstream("endorse", "check", str(signed))
+    assert (said.returncode, "Acme" in said.stdout, "Asked for." in said.stdout) == (0, True, True)
+    signed.write_text(signed.read_text().replace("Asked for.", "Asked for!"))
+    assert credstream("endorse", "check", str(signed)).returncode == 1

@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
-from schemas.errors import IntegrityError, RefusedError
+from schemas.errors import RefusedError
 from services.signing.jws import sign_detached, signer_of
-from services.signing.keys import LocalSigner, generate_pem, load_signer, seed_signer
+from services.signing.keys import LocalSigner, WrongSignatureError, generate_pem, load_signer, seed_signer
 from services.signing.multikey import base58, from_base58, multikey, public_bytes
 from streams.keystore import create_key, signer, write_secret
 
@@ -86,11 +86,18 @@ def test_a_wrong_passphrase_and_a_missing_file_are_refused(tmp_path: Path) -> No
         signer(tmp_path / "none.pem", PASSPHRASE)
 
 
-def test_a_signature_that_does_not_verify_never_leaves() -> None:
+def test_a_signature_that_is_checked_and_does_not_verify_never_leaves() -> None:
     broken = seed_signer(bytes(32))
-    broken._public = seed_signer(bytes([1] * 32))._public
-    with pytest.raises(IntegrityError, match="does not verify"):
+    broken._secret = seed_signer(bytes([1] * 32))._secret
+    with pytest.raises(WrongSignatureError, match="does not verify"):
         broken.sign(b"data")
+    assert broken.sign(b"data", check=False)
+
+
+def test_libsodium_signs_what_openssl_signs() -> None:
+    private = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    for length in (0, 1, 64, 1_000):
+        assert LocalSigner(private).sign(bytes(length)) == private.sign(bytes(length))
 
 
 def test_a_detached_signature_is_the_registrys_key_over_these_bytes() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.random_shapes import Maker
 
 from services.signing.contexts import CREDENTIALS_V2, OPEN_BADGES_V3, UnknownContextError, context
 from services.signing.generic import Canonicaliser
@@ -78,6 +80,35 @@ def test_the_fast_path_gives_the_standards_bytes(data: st.DataObject, key: tuple
     assert shape.canonical(values, in_nquads) == canonical(shape.document(values))
 
 
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_every_shape_that_a_badge_can_have_gives_the_standards_bytes(seed: int) -> None:
+    """`make fuzz` does this a hundred thousand times."""
+    maker = Maker(seed)
+    shape = Shape(maker.document())
+    for _ in range(4):
+        values = maker.values(shape.slots)
+        _, in_nquads = shape.escaped(values)
+        try:
+            expected = canonical(shape.document(values))
+        except UnsignableError as error:
+            assert "control character" in str(error)  # noqa: PT017  the log holds none (schemas.text)
+            continue
+        assert shape.canonical(values, in_nquads) == expected
+        assert shape.digest(values, in_nquads) == hashlib.sha256(expected).digest()
+
+
+def test_an_order_that_comes_again_is_laid_out_once_and_too_many_are_sorted() -> None:
+    document = badge(1, 0, 0, until=False)
+    roomy, narrow = Shape(document), Shape(document, max_layouts=2)
+    for n in range(200):
+        values = [f"{n * 7919 * (i + 1) % 10_007}" for i in range(len(roomy.slots))]
+        _, in_nquads = roomy.escaped(values)
+        assert roomy.canonical(values, in_nquads) == narrow.canonical(values, in_nquads)
+    assert 2 < len(roomy._layouts) < 60
+    assert len(narrow._layouts) == 2
+
+
 @settings(max_examples=300, deadline=None)
 @given(values=st.lists(NASTY, min_size=len(SHAPES[1, 1, 0, True].slots), max_size=len(SHAPES[1, 1, 0, True].slots)))
 def test_the_json_is_the_document(values: list[str]) -> None:
@@ -110,14 +141,12 @@ FAST = Canonicaliser()
         ({"id": Slot("x")}, UnsignableError),
         ({"id": Text(("name:", Slot("x")))}, ShapeError),
         ({"@context": ["https://elsewhere.example/context"]}, UnknownContextError),
-        ({"proof": {"type": "DataIntegrityProof", "created": Slot("x")}}, UnsignableError),
     ],
     ids=[
         "a term of no context",
         "an id without a scheme",
         "a scheme that is a term",
         "a foreign context",
-        "a nested proof",
     ],
 )
 def test_what_cannot_be_compiled_soundly_is_refused(change: dict[str, Any], error: type[Exception]) -> None:

@@ -14,7 +14,8 @@ from services.signing.data_integrity import sign
 from services.signing.plain import MAX_DEPTH, MAX_VALUES, UnsignableError
 from services.signing.rdf import canonical
 from services.signing.shape import Shape
-from services.signing.verifying import Verdict, Verifier
+from services.signing.verdict import Verdict
+from services.signing.verifying import Verifier
 
 CREDENTIAL = "https://www.w3.org/2018/credentials#"
 GOOD, GONE, PAST = signed(badge()), signed(badge(REVOKED)), signed(badge(until="2026-04-01T00:00:00Z"))
@@ -27,7 +28,7 @@ def copied(document: dict[str, Any]) -> dict[str, Any]:
 
 def verdict(document: dict[str, Any] | bytes, documents: dict[str, bytes] = DOCUMENTS) -> Verdict:
     data = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return Verifier(documents, now=NOW).verify(data)
+    return Verifier(documents, now=NOW, is_suspended=lambda _: False).verify(data)
 
 
 def outcomes(found: Verdict) -> dict[str, str]:
@@ -36,7 +37,7 @@ def outcomes(found: Verdict) -> dict[str, str]:
 
 def test_a_good_one_is_valid_a_revoked_or_past_one_is_not() -> None:
     assert verdict(GOOD).overall == "valid"
-    assert outcomes(verdict(GONE)) == {"status": "fail"}
+    assert outcomes(verdict(GONE)) == {"revocation": "fail"}
     assert outcomes(verdict(PAST)) == {"dates": "fail"}
 
 
@@ -82,12 +83,12 @@ def test_a_part_does_not_speak_for_the_whole() -> None:
     document = badge(REVOKED)
     document["credentialSubject"]["id"] = document["id"]
     changed = signed(document)
-    assert outcomes(verdict(changed)) == {"status": "fail"}
+    assert outcomes(verdict(changed)) == {"revocation": "fail"}
     subject = changed["credentialSubject"]
     subject["type"] = [*subject["type"], "VerifiableCredential", "OpenBadgeCredential"]
     changed["type"] = [*changed["type"], "AchievementSubject"]
     subject["credentialStatus"] = changed.pop("credentialStatus")
-    assert outcomes(verdict(changed)) == {"shape": "fail"}
+    assert outcomes(verdict(changed)) == {"schema": "fail"}
 
 
 EXTRA: list[tuple[str, Any]] = [
@@ -110,6 +111,12 @@ EXTRA: list[tuple[str, Any]] = [
 @pytest.mark.parametrize(("name", "value"), EXTRA, ids=lambda v: str(v)[-40:])
 def test_what_was_added_unsigned_is_refused(name: str, value: Any) -> None:
     assert outcomes(verdict({**copied(GOOD), name: value})) == {"proof": "fail"}
+
+
+def test_what_stands_as_a_proof_and_has_no_type_is_refused() -> None:
+    document = signed(badge())
+    assert verdict(document).overall == "valid"
+    assert verdict({**document, "proof": [*document["proof"], {}]}).overall == "invalid"
 
 
 def test_a_context_that_makes_terms_mean_nothing_is_refused() -> None:
@@ -259,10 +266,10 @@ def test_what_is_not_at_hand_is_unknown_and_not_invalid(missing: str) -> None:
 
 
 def test_what_is_not_read_here_is_unknown_and_not_invalid() -> None:
-    suspension = badge()
-    suspension["credentialStatus"]["statusPurpose"] = "suspension"
-    assert outcomes(verdict(signed(suspension))) == {"status": "unknown"}
-    assert outcomes(verdict({**GOOD, "proof": GOOD["proof"] * 2})) == {"proof": "unknown"}
+    message = badge()
+    message["credentialStatus"]["statusPurpose"] = "message"
+    assert outcomes(verdict(signed(message))) == {"revocation": "unknown"}
+    assert outcomes(verdict({**GOOD, "proof": GOOD["proof"] * 9})) == {"proof": "unknown"}
     further = copied(GOOD)
     further["@context"].append("https://elsewhere.example/context")
     assert outcomes(verdict(further)) == {"proof": "unknown"}
@@ -273,5 +280,6 @@ def test_what_is_not_read_here_is_unknown_and_not_invalid() -> None:
 
 @pytest.mark.parametrize("days", [-2, 2])
 def test_a_list_too_old_or_too_new_says_nothing(days: int) -> None:
-    found = Verifier(DOCUMENTS, now=NOW + timedelta(days=days)).verify(json.dumps(GOOD).encode())
-    assert outcomes(found) == {"status": "unknown"}
+    later = Verifier(DOCUMENTS, now=NOW + timedelta(days=days), is_suspended=lambda _: False)
+    found = later.verify(json.dumps(GOOD).encode())
+    assert outcomes(found) == {"revocation": "unknown"}

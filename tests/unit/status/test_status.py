@@ -199,4 +199,4 @@ def test_a_published_list_is_a_signed_credential_of_the_standard() -> None:
     verifier = Verifier(
         {"https://i.example/.well-known/did.json": json.dumps(did).encode(), URL: event.credential}, now=now
     )
-    assert isinstance(verifier._list(URL, "did:web:i.example"), bytes)
+    assert isinstance(verifier._lists._bits(URL, "did:web:i.example", "revocation"), bytes)
