@@ -90,19 +90,23 @@ def lines(
     return list(_Speaker(language, names or {}, zone).lines(_DECODER.decode(explained), 0, judged=True))
 
 
-def asked(node: Node, language: Language = "en", names: Mapping[str, str] | None = None) -> list[Line]:
+def asked(
+    node: Node, language: Language = "en", names: Mapping[str, str] | None = None, zone: str = "UTC"
+) -> list[Line]:
     """Return what a criterion asks, as lines to show, whatever there was."""
-    return list(_Speaker(language, names or {}, "UTC").lines(node, 0, judged=False))
+    return list(_Speaker(language, names or {}, zone).lines(node, 0, judged=False))
 
 
-def render(explained: str, language: Language = "en", names: Mapping[str, str] | None = None) -> list[str]:
+def render(
+    explained: str, language: Language = "en", names: Mapping[str, str] | None = None, zone: str = "UTC"
+) -> list[str]:
     """Return an explanation as indented plain text.
 
     Raises:
         ValueError: It is no explanation.
     """
     marks = {True: "✓ ", False: "✗ ", None: "· "}
-    return ["  " * line.depth + marks[line.met] + line.text for line in lines(explained, language, names)]
+    return ["  " * line.depth + marks[line.met] + line.text for line in lines(explained, language, names, zone)]
 
 
 class _Speaker:

@@ -135,3 +135,28 @@ def test_the_schema_is_printed_for_editors(capfdbinary: pytest.CaptureFixture[by
 def test_an_unknown_achievement_is_said_to_be_one(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="has no achievement frist"):
         app(["rules", "explain", "frist", "--folder", str(folder(tmp_path))], exit_on_error=False)
+
+
+@pytest.mark.parametrize(
+    ("attained", "passed"),
+    [("2026-01-02", True), ("2026-01-03", False), ("2026-01-03T01:30:00Z", True), ("2026-01-03T01:30:01Z", False)],
+)
+def test_a_day_expected_is_any_time_of_that_day(
+    tmp_path: Path, attained: str, passed: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = folder(
+        tmp_path,
+        HEAD.replace("365 days", "90 days")
+        + "    requires: {result: {assessment: theory, at_least: 50 %}}\n    repeatable: true\n"
+        + "  examples:\n    - name: in the evening, in Toronto\n      results:\n"
+        + '        - {assessment: theory, date: "2026-01-02T20:30:00-05:00", score: 50}\n'
+        + '        - {assessment: theory, date: "2026-02-02T20:30:00-05:00", score: 50}\n'
+        + f"      attained: {attained}\n      again: [2026-02-02]\n      valid_until: 2026-05-03\n",
+    )
+    programme = (place / "programme.yaml").read_text()
+    (place / "programme.yaml").write_text(f"{programme}time_zone: America/Toronto\n")
+    [tested] = run_examples(load(place))
+    assert tested.passed is passed
+    run("test", str(place), "--all")
+    said = " ".join(capsys.readouterr().out.replace("│", "").split())
+    assert "attained on 2026-01-02 20:30 EST, again on 2026-02-02 20:30 EST, until 2026-05-03 21:30 EDT" in said
