@@ -120,15 +120,21 @@ class CriteriaReader(Values):
         return found
 
     def _result(self, value: Value) -> Result:
-        members = self.members(value, grammar.CRITERIA["result"])
-        assessment = self.known_assessment(members.get("assessment", NOTHING))
+        fields = grammar.CRITERIA["result"]
+        members = self.members(value, fields)
+        if isinstance(value.content, Mapping) and len(members.keys() & set(fields.either)) != 1:
+            self.mistakes.add(value.place, f"one of {' and '.join(fields.either)} is wanted here")
+        assessments = self._assessments(members.get("assessments"))
+        if "assessment" in members:
+            assessments = (self.known_assessment(members["assessment"]),)
         take = self.choice(members.get("take"), {"any", "best", "latest", "first", "mean"}, "attempt", "any")
         if take == "mean" and ("at_least" not in members or not members.keys().isdisjoint({"passed", "level"})):
             self.mistakes.add(value.place, "a mean is asked for at_least, and for nothing else")
         return Result(
-            assessment=assessment,
+            assessment=assessments[0] if assessments else "",
+            others=assessments[1:],
             take=cast("Any", take),
-            **self._bar(members, (assessment,)),
+            **self._bar(members, assessments),
             **self._selection(members),
         )
 

@@ -20,6 +20,7 @@ class Fields:
 
     known: Mapping[str, Schema]
     needed: frozenset[str] = frozenset()
+    either: tuple[str, ...] = ()  # one of these is needed
 
 
 def _text(about: str) -> Schema:
@@ -98,11 +99,12 @@ CRITERIA: Final[Mapping[str, Fields]] = {
     "result": Fields(
         {
             "assessment": _text("The assessment's id."),
+            "assessments": {**_ASSESSMENTS, "description": "Several, whose attempts are taken together."},
             "take": _one_of("Which attempt is judged; any, unless said otherwise.", "any", *_TAKEN),
             **BAR,
             **SELECTION,
         },
-        frozenset({"assessment"}),
+        either=("assessment", "assessments"),
     ),
     "count": Fields(
         {
@@ -403,7 +405,9 @@ def json_schema() -> dict[str, Any]:
 
 
 def _object(fields: Fields) -> dict[str, Any]:
+    either = {"oneOf": [{"required": [name]} for name in fields.either]} if fields.either else {}
     return {
+        **either,
         "type": "object",
         "properties": dict(fields.known),
         "required": sorted(fields.needed),

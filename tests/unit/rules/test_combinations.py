@@ -45,7 +45,7 @@ WRITTEN: Mapping[str, str] = {
     "missing": "blocks",
 }
 NEEDED: Mapping[str, str] = {
-    "result": "assessment: theory",
+    "result": "assessments: [theory, ward]",
     "count": "number: 3, assessments: [theory, ward]",
     "weighted": "parts: {theory: 1, ward: 2}, at_least: 60 %",
     "mean": "assessments: [theory, ward], at_least: 60 %",
@@ -135,6 +135,8 @@ def test_a_day_by_which_something_is_shown_is_told_as_that_day(tmp_path: Path) -
             "{result: {assessment: theory, recent: 1 day2 days}}",
             "1 day2 days: a length of time is wanted here: 90 days, 24 months, 1 year 6 months",
         ),
+        ("{result: {assessment: theory, assessments: ward}}", "one of assessment and assessments is wanted here"),
+        ("{result: {take: latest}}", "one of assessment and assessments is wanted here"),
         ("{holds: {achievement: a, level: merit}}", "a has no levels: add levels there first"),
         ("{at_least: {number: 2, of: [{holds: block}]}}", "there is only 1 criterion here"),
     ],
