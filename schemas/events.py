@@ -491,6 +491,35 @@ class RecordQuarantined(Struct, frozen=True, kw_only=True):
     value: bytes | None = None
 
 
+class Resolution(StrEnum):
+    """What was done about a record that was set aside."""
+
+    REDRIVEN = "redriven"
+    DISMISSED = "dismissed"
+
+
+class QuarantineResolved(Struct, frozen=True, kw_only=True):
+    """What a person, or an adopted catalogue, did about the record set aside at this position by this stage.
+
+    Redriven: it stands in its topic again at `redriven_partition` and `redriven_offset`, with the same bytes.
+    """
+
+    stage: str
+    topic: str
+    partition: int
+    offset: int
+    resolution: Resolution
+    redriven_partition: int | None = None
+    redriven_offset: int | None = None
+    resolved_by: str
+    resolved_at: Micros
+    note: str | None = None
+
+
+REDRIVEN_FROM: Final = "redriven-from"
+"""The header of a redriven record, once for each time: `topic/partition@offset` where it was set aside, the original first."""
+
+
 Event: TypeAlias = (
     AssessmentCompleted
     | StatusRequested
@@ -509,4 +538,5 @@ Event: TypeAlias = (
     | CredentialStatusChanged
     | CataloguePublished
     | RecordQuarantined
+    | QuarantineResolved
 )

@@ -22,7 +22,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from schemas.errors import IntegrityError, MalformedError, QuarantineReason, RefusedError, UnavailableError
 from streams import metrics
 from streams.batch import Batch, decide
-from streams.clients import consumer_settings, producer_settings
+from streams.clients import consumer_settings, producer_settings, transactional_id
 from streams.crashes import Trial, noted
 from streams.restore import State, remember
 from streams.stage import L, Output, Overlay, Record, Stage
@@ -438,7 +438,7 @@ class Worker(Generic[L]):
 
     def _fence(self, p: int) -> Producer:
         """[1] Become the only writer of the lane. A producer serves one assignment: it cannot be opened a second time."""
-        name = f"{self._name}-{self._settings.epoch}-{p}"
+        name = transactional_id(self._name, self._settings.epoch, p)
         settings = producer_settings(self._client, name, self._settings.transaction_timeout_s)
         producer: Producer = self._world.producer(settings)
         self._retry(producer.init_transactions)

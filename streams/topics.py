@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from streams.settings import CREDENTIAL_SECRET, LEARNER_SECRET, STATUS_SECRET, I
 
 _LATEST: Final = -1
 _TIMEOUT_MS: Final = 15_000
+_PAUSE_S: Final = 0.1
 
 
 @contextmanager
@@ -167,9 +169,30 @@ def ends(installation: Installation, topics: Sequence[Topic] = TOPICS) -> Mappin
         return _ends(admin, topics, installation.kafka.lanes)
 
 
-def _ends(admin: KafkaAdminClient, topics: Sequence[Topic], lanes: int) -> Mapping[tuple[str, int], int]:
+def settled(installation: Installation, topic: Topic, patience_s: float = 15.0) -> None:
+    """Wait until readers of committed records see all that stands in a topic now: a transaction's markers come after its commit.
+
+    Raises:
+        UnavailableError: Kafka does not answer, or a transaction stays open.
+    """
+    lanes, deadline = installation.kafka.lanes, time.monotonic() + patience_s
+    with _admin(installation.bootstrap_servers) as admin:
+        wanted = _ends(admin, [topic], lanes, IsolationLevel.READ_UNCOMMITTED)
+        while behind := [place for place, end in _ends(admin, [topic], lanes).items() if end < wanted[place]]:
+            if time.monotonic() > deadline:
+                names = ", ".join(f"{name}/{lane}" for name, lane in behind)
+                raise UnavailableError(f"a transaction stays open in {names}; see docs/runbooks/TransactionHanging.md")
+            time.sleep(_PAUSE_S)
+
+
+def _ends(
+    admin: KafkaAdminClient,
+    topics: Sequence[Topic],
+    lanes: int,
+    level: IsolationLevel = IsolationLevel.READ_COMMITTED,
+) -> Mapping[tuple[str, int], int]:
     wanted = {TopicPartition(topic.name, lane): _LATEST for topic in topics for lane in range(lanes)}
-    found: Mapping[Any, Any] = admin.list_partition_offsets(wanted, isolation_level=IsolationLevel.READ_COMMITTED)
+    found: Mapping[Any, Any] = admin.list_partition_offsets(wanted, isolation_level=level)
     return {(tp.topic, tp.partition): at.offset for tp, at in found.items()}
 
 

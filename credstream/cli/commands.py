@@ -15,7 +15,10 @@ from credstream.cli import (
     holding,
     keeping,
     keyring,
+    quarantining,
+    reconciling,
     rejudging,
+    replaying,
     reviewing,
     ruling,
     running,
@@ -58,6 +61,15 @@ review.command(reviewing.queue, name="list")
 review.command(reviewing.show)
 review.command(reviewing.decide)
 app.command(review)
+
+quarantine = App(name="quarantine", help="What was set aside, why, and giving it to the pipe again once it is mended.")
+quarantine.command(quarantining.listed, name="list")
+quarantine.command(quarantining.show)
+quarantine.command(quarantining.redrive)
+quarantine.command(quarantining.dismiss)
+app.command(quarantine)
+app.command(reconciling.reconcile)
+app.command(replaying.replay)
 
 keys = App(name="keys", help="The keys that sign credentials and status lists, and those of persons.")
 keys.command(keeping.create_key, name="create")
