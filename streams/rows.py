@@ -14,6 +14,7 @@ from schemas.events import (
     CompetencyDecided,
     CredentialIssued,
     CredentialStatusChanged,
+    GapAccepted,
     Micros,
     QuarantineResolved,
     RecordQuarantined,
@@ -130,7 +131,9 @@ class Rows:
 
     def quarantined(self, value: bytes) -> None:
         """One record set aside, and from the inbox also that completion's fate; or what was done about one."""
-        event = decode(value, RecordQuarantined, QuarantineResolved, max_bytes=_QUARANTINE_BYTES)
+        event = decode(value, RecordQuarantined, QuarantineResolved, GapAccepted, max_bytes=_QUARANTINE_BYTES)
+        if isinstance(event, GapAccepted):
+            return
         if isinstance(event, QuarantineResolved):
             self._resolved(event)
             return

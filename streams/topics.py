@@ -24,7 +24,12 @@ _PAUSE_S: Final = 0.1
 
 
 @contextmanager
-def _admin(bootstrap_servers: str) -> Iterator[KafkaAdminClient]:
+def administration(bootstrap_servers: str) -> Iterator[KafkaAdminClient]:
+    """Talk to Kafka about topics, groups and transactions for the length of a `with` block.
+
+    Raises:
+        UnavailableError: Kafka does not answer.
+    """
     try:
         client = KafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=_TIMEOUT_MS)
     except (KafkaError, OSError) as error:
@@ -52,7 +57,7 @@ def describe(installation: Installation) -> Sequence[TopicState]:
     Raises:
         UnavailableError: Kafka does not answer.
     """
-    with _admin(installation.bootstrap_servers) as admin:
+    with administration(installation.bootstrap_servers) as admin:
         return _describe(admin)
 
 
@@ -73,7 +78,7 @@ def create(installation: Installation) -> Sequence[str]:
         RefusedError: Some are there and some are not, so records may have been lost; or a partition count differs.
     """
     lanes, replication = installation.kafka.lanes, installation.kafka.replication
-    with _admin(installation.bootstrap_servers) as admin:
+    with administration(installation.bootstrap_servers) as admin:
         states = _describe(admin)
         missing = [state.topic for state in states if state.id is None]
         if missing and len(missing) < len(TOPICS):
@@ -143,7 +148,7 @@ def lags(installation: Installation) -> Sequence[Lag]:
     """
     readers = [(p, topic) for p in Processor if p is not Processor.VIEWS for topic in inputs(p)]
     lanes = range(installation.kafka.lanes)
-    with _admin(installation.bootstrap_servers) as admin:
+    with administration(installation.bootstrap_servers) as admin:
         ends = _ends(admin, [topic for _, topic in readers], installation.kafka.lanes)
         committed = {processor: _committed(admin, processor) for processor, _ in readers}
     return [
@@ -165,8 +170,22 @@ def ends(installation: Installation, topics: Sequence[Topic] = TOPICS) -> Mappin
     Raises:
         UnavailableError: Kafka does not answer.
     """
-    with _admin(installation.bootstrap_servers) as admin:
+    with administration(installation.bootstrap_servers) as admin:
         return _ends(admin, topics, installation.kafka.lanes)
+
+
+def open_ends(installation: Installation) -> Mapping[tuple[str, int], int]:
+    """Return, by topic name and lane, where a transaction is open now: the last stable offset, behind the end.
+
+    Raises:
+        UnavailableError: Kafka does not answer.
+    """
+    lanes = installation.kafka.lanes
+    with administration(installation.bootstrap_servers) as admin:
+        stable = _ends(admin, TOPICS, lanes)
+        high = _ends(admin, TOPICS, lanes, IsolationLevel.READ_UNCOMMITTED)
+        again = _ends(admin, TOPICS, lanes)  # what was open before and ended before its end was asked is not
+    return {place: at for place, at in again.items() if stable[place] == at < high[place]}
 
 
 def settled(installation: Installation, topic: Topic, patience_s: float = 15.0) -> None:
@@ -176,7 +195,7 @@ def settled(installation: Installation, topic: Topic, patience_s: float = 15.0) 
         UnavailableError: Kafka does not answer, or a transaction stays open.
     """
     lanes, deadline = installation.kafka.lanes, time.monotonic() + patience_s
-    with _admin(installation.bootstrap_servers) as admin:
+    with administration(installation.bootstrap_servers) as admin:
         wanted = _ends(admin, [topic], lanes, IsolationLevel.READ_UNCOMMITTED)
         while behind := [place for place, end in _ends(admin, [topic], lanes).items() if end < wanted[place]]:
             if time.monotonic() > deadline:
@@ -210,7 +229,7 @@ def group_lanes(installation: Installation) -> Mapping[Processor, int]:
     Raises:
         UnavailableError: Kafka does not answer.
     """
-    with _admin(installation.bootstrap_servers) as admin:
+    with administration(installation.bootstrap_servers) as admin:
         try:
             groups = admin.describe_groups([processor.value for processor in Processor])
         except CoordinatorNotAvailableError:

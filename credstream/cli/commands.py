@@ -15,6 +15,7 @@ from credstream.cli import (
     holding,
     keeping,
     keyring,
+    mending,
     quarantining,
     reconciling,
     rejudging,
@@ -46,7 +47,14 @@ app.command(asking.why)
 app.command(verifying.verify)
 app.command(keeping.export)
 app.command(auditing.audit)
-app.command(keeping.topics)
+
+topics = App(
+    name="topics", help="The topics: are they there, do they fit; and what to do when the log is not as it should be."
+)
+topics.default(keeping.topics)
+topics.command(mending.unhang)
+topics.command(mending.accept_gap)
+app.command(topics)
 
 status = App(name="status", help="Change or show the status of credentials.")
 status.command(awarding.show)

@@ -27,7 +27,7 @@ from credstream.cli.console import (
     write_json,
 )
 from credstream.cli.watching import counted, progress_bar
-from credstream.quarantine.cases import Case, Wanted, cases, contents, inbox_event, named
+from credstream.quarantine.cases import Case, Wanted, cases, contents, inbox_event, named, shown
 from credstream.quarantine.foreseeing import Foresight
 from credstream.quarantine.redriving import dismiss as dismiss_cases
 from credstream.quarantine.redriving import redrive as redrive_cases
@@ -76,10 +76,10 @@ def listed(
     elif not found:
         out.print("nothing in quarantine" + ("" if every else " waits for anybody") + _meant(wanted))
     else:
-        shown = found if every else found[-_SHOWN:]
-        out.print(_table(shown))
-        if len(shown) < len(found):
-            out.print(f"the last {len(shown)} of {len(found):,}; --all or --json shows every one")
+        last = found if every else found[-_SHOWN:]
+        out.print(_table(last))
+        if len(last) < len(found):
+            out.print(f"the last {len(last)} of {len(found):,}; --all or --json shows every one")
         reasons = Counter(case.reason for case in found if case.is_open)
         out.print("open: " + (", ".join(f"{name} {count:,}" for name, count in sorted(reasons.items())) or "none"))
         out.print("next: credstream quarantine show ID; credstream quarantine redrive --reason … --dry-run")
@@ -293,8 +293,8 @@ def _tree(case: Case, aside: RecordQuarantined, fault: str | None) -> Tree:
         tree.add(f"the same record was set aside before, at {escape(earlier)}")
     headers = tree.add("headers")
     for header in aside.headers:
-        headers.add(escape(f"{header.name}: {(header.value or b'').decode('ascii', 'backslashreplace')}"))
-    said = tree.add(escape(f"key {(aside.key or b'').decode('ascii', 'backslashreplace')}"))
+        headers.add(escape(f"{header.name}: {shown(header.value)}"))
+    said = tree.add(escape(f"key {shown(aside.key)}"))
     content = _content(case, aside)
     if isinstance(content, dict):
         for name, value in content.items():

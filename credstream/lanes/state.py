@@ -9,11 +9,13 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from msgspec import Struct
 
+from credstream.audit.log import LogRecord
 from schemas.errors import IntegrityError, RefusedError, UnavailableError
 from schemas.topology import TOPICS, Processor, Topic, inputs
 from streams.clients import producer_settings, transactional_id
 from streams.restore import State, restorer
 from streams.settings import Installation
+from streams.stage import Record
 from streams.topics import group_lanes, lags
 
 _TRANSACTION_S: Final = 900.0
@@ -39,6 +41,19 @@ def input_of(processor: Processor) -> Topic:
 def state_topic_of(processor: Processor) -> Topic:
     """Return where a processor on lanes keeps what it remembers: the topic that it both writes and reads."""
     return next(topic for topic in TOPICS if processor in topic.writers and processor in topic.readers)
+
+
+def as_read(record: LogRecord) -> Record:
+    """Return a record as a lane reads it."""
+    return Record(
+        topic=record.topic,
+        lane=record.lane,
+        offset=record.offset,
+        appended_at=record.appended_at,
+        key=record.key,
+        value=record.value,
+        headers=record.headers,
+    )
 
 
 def position_of(installation: Installation, processor: Processor, lane: int) -> int:
@@ -114,8 +129,8 @@ def write(
         producer.begin_transaction()
         for key, value in changes.items():
             producer.produce(state_topic_of(processor).name, value, key, lane)
-        for topic, key, content, headers in outputs:
-            producer.produce(topic.name, content, key, lane, headers=headers)
+        for topic, name_of, content, headers in outputs:
+            producer.produce(topic.name, content, name_of, lane, headers=headers)
         if position is not None:
             place = TopicPartition(input_of(processor).name, lane, position)
             producer.send_offsets_to_transaction([place], consumer.consumer_group_metadata(), _BLOCK_S)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from credstream.reading import committed
 from schemas.codec import decode, decode_any
 from schemas.errors import MalformedError, QuarantineReason, RefusedError
-from schemas.events import REDRIVEN_FROM, Header, Micros, QuarantineResolved, RecordQuarantined
+from schemas.events import REDRIVEN_FROM, GapAccepted, Header, Micros, QuarantineResolved, RecordQuarantined
 from schemas.topology import INBOX, QUARANTINED
 from streams.competency import INBOX_KINDS, max_bytes
 from streams.settings import Installation
@@ -84,12 +84,12 @@ class Wanted(Struct, frozen=True, kw_only=True):
 
 
 def set_aside(value: bytes | None) -> RecordQuarantined | None:
-    """Return the record of the quarantine that says what was set aside; None for one that says what was done about it.
+    """Return the record of the quarantine that says what was set aside; None for one that says what a person decided.
 
     Raises:
         MalformedError: It is neither.
     """
-    event = decode(value, RecordQuarantined, QuarantineResolved, max_bytes=SET_ASIDE_BYTES)
+    event = decode(value, RecordQuarantined, QuarantineResolved, GapAccepted, max_bytes=SET_ASIDE_BYTES)
     return event if isinstance(event, RecordQuarantined) else None
 
 
@@ -103,7 +103,9 @@ def cases(installation: Installation, say: Say = lambda _: None) -> Sequence[Cas
     resolved: dict[Position, QuarantineResolved] = {}
     for record in committed(installation.bootstrap_servers, QUARANTINED):
         say(1)
-        event = decode(record.value, RecordQuarantined, QuarantineResolved, max_bytes=SET_ASIDE_BYTES)
+        event = decode(record.value, RecordQuarantined, QuarantineResolved, GapAccepted, max_bytes=SET_ASIDE_BYTES)
+        if isinstance(event, GapAccepted):
+            continue
         place = Position(event.stage, event.topic, event.partition, event.offset)
         if isinstance(event, QuarantineResolved):
             resolved.setdefault(place, event)
@@ -193,4 +195,10 @@ def _said_in_headers(headers: Sequence[Header]) -> Mapping[str, Any]:
 
 
 def _text(header: Header) -> str:
-    return (header.value or b"").decode("utf-8", "backslashreplace")
+    return shown(header.value)
+
+
+def shown(value: bytes | None) -> str:
+    """Return bytes of a sender's as they may be shown on a terminal: nothing in them moves a cursor or turns a line round."""
+    text = (value or b"").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from credstream.audit.broker import KafkaLog
 from credstream.audit.log import LogRecord
-from credstream.lanes.state import Kept, input_of, kept
+from credstream.lanes.state import Kept, as_read, input_of, kept
 from credstream.quarantine.cases import cases
 from credstream.reading import committed
 from credstream.replaying.comparing import Answers, Published
@@ -26,9 +26,10 @@ from schemas.topology import Processor, Topic
 from services.competency import ledger as ledgers
 from services.competency import progress as learners
 from streams import competency
+from streams.gaps import ACCEPTED
 from streams.lane import IDENTITY_KEY
 from streams.settings import Installation
-from streams.stage import Overlay, Record, Stage
+from streams.stage import Overlay, Stage
 from streams.topics import identity
 
 FIRST: Final = 10
@@ -87,20 +88,21 @@ def replay(installation: Installation, processor: Processor, lane: int, advance:
             for case in cases(installation)
             if (case.position.stage, case.position.lane) == (processor, lane)
         }
+        accepted = {key: value for key, value in found.state.items() if key.startswith(ACCEPTED)}
         out = Replayed(
             processor=processor, lane=lane, position=found.position, changes={}, output_faults=[], counted=Counter()
         )
         records = log.records(input_of(processor), lane, 0, max(0, found.position))
         if processor is Processor.STATUS:
-            state = status_replayed(installation, lane, records, advance)
+            state = {**accepted, **status_replayed(installation, lane, records, set(accepted), advance)}
         else:
             with Published(_reader(installation), processor, lane) as published:
                 if processor is Processor.ISSUING:
                     signed = ReplayedIssuing(published)
-                    state = work_through(signed, lane, records, facts, signed, out, advance)
+                    state = work_through(signed, lane, records, facts, accepted, signed, out, advance)
                 else:
                     stage = competency.stage(installation)
-                    state = work_through(stage, lane, records, facts, published, out, advance)
+                    state = work_through(stage, lane, records, facts, accepted, published, out, advance)
         _compare(installation, found, state, out)
     finally:
         log.close()
@@ -116,17 +118,20 @@ def work_through(
     lane: int,
     records: Iterator[LogRecord],
     facts: set[int],
+    accepted: Mapping[bytes, bytes],
     published: Answers,
     out: Replayed,
     advance: Advance,
 ) -> dict[bytes, bytes]:
     """Return what a lane keeps after these records, of which those at the offsets of ``facts`` stay set aside.
 
+    ``accepted`` is what people have accepted of the lane.
+
     Raises:
         RefusedError: The lane would be parked, or would wait.
     """
-    state: dict[bytes, bytes] = {}
-    own = first = stage.restored(lane, {})
+    state = dict(accepted)
+    own = first = stage.restored(lane, state)
     for record in records:
         advance(1)
         out.records += 1
@@ -135,7 +140,7 @@ def work_through(
             continue
         view = Overlay(state)
         try:
-            step = stage.step(own, view, _record(record))
+            step = stage.step(own, view, as_read(record))
         except MalformedError as error:
             out.differs(record.position, f"it would be set aside now: {error.reason}")
             continue
@@ -193,15 +198,3 @@ def _apply(state: dict[bytes, bytes], changes: Mapping[bytes, bytes | None]) -> 
             state.pop(key, None)
         else:
             state[key] = value
-
-
-def _record(record: LogRecord) -> Record:
-    return Record(
-        topic=record.topic,
-        lane=record.lane,
-        offset=record.offset,
-        appended_at=record.appended_at,
-        key=record.key,
-        value=record.value,
-        headers=record.headers,
-    )

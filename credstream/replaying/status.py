@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 
 import msgspec
 from msgspec.structs import replace
@@ -14,13 +15,18 @@ from schemas.codec import decode
 from schemas.events import CredentialStatusChanged, StatusDecided, StatusListOpened, StatusListPublished
 from schemas.topology import LIST_PUBLISHED, STATUS_CHANGED, Topic
 from services.status.ledger import ListState, decided, opened
+from streams.gaps import accepted_key
 from streams.settings import Installation
 
 
 def replayed(
-    installation: Installation, lane: int, records: Iterator[LogRecord], advance: Callable[[int], None]
+    installation: Installation,
+    lane: int,
+    records: Iterator[LogRecord],
+    accepted: AbstractSet[bytes],
+    advance: Callable[[int], None],
 ) -> dict[bytes, bytes]:
-    """Return what the lane must keep of its lists.
+    """Return what the lane must keep of its lists; ``accepted`` are the keys under which it keeps accepted gaps.
 
     Raises:
         UnavailableError: Kafka does not answer.
@@ -32,6 +38,8 @@ def replayed(
         before = lists.get(event.status_list)
         if isinstance(event, StatusListOpened):
             lists.setdefault(event.status_list, opened(event))
+        elif before is not None and accepted_key(record.offset) in accepted:
+            lists[event.status_list] = decided(replace(before, next_decision=event.decision_no), event)
         elif before is not None and event.decision_no == before.next_decision:
             lists[event.status_list] = decided(before, event)
     newest = _published(installation, lane)

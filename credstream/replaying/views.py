@@ -116,7 +116,7 @@ def digests(connection: Connection) -> Mapping[str, tuple[int, str]]:
 def compared(in_use: Mapping[str, tuple[int, str]], anew: Mapping[str, tuple[int, str]]) -> Sequence[Compared]:
     """Return both side by side."""
     return [
-        Compared(table=name, rows=rows, digest=said, anew_rows=anew[name][0], anew_digest=anew[name][1])
+        Compared(table=str(name), rows=rows, digest=said, anew_rows=anew[name][0], anew_digest=anew[name][1])
         for name, (rows, said) in in_use.items()
     ]
 

@@ -63,7 +63,7 @@ def replayed(log: MemoryLog, processor: Processor, lane: int) -> tuple[Replayed,
         issuing = ReplayedIssuing(published)
         stage: Any = issuing if processor is Processor.ISSUING else competency()
         answers = issuing if processor is Processor.ISSUING else published
-        state = work_through(stage, lane, read(source, lane), facts, answers, out, lambda _: None)
+        state = work_through(stage, lane, read(source, lane), facts, {}, answers, out, lambda _: None)
     return out, state
 
 
