@@ -83,16 +83,34 @@ def create(installation: Installation) -> Sequence[str]:
         missing = [state.topic for state in states if state.id is None]
         if missing and len(missing) < len(TOPICS):
             names = ", ".join(topic.name for topic in missing)
-            raise RefusedError(f"some topics are gone: {names}; restore them, or begin a new log with a new `init`")
+            raise RefusedError(
+                f"some topics are gone: {names}; restore them, or see what is lost: credstream topics rebind --dry-run"
+            )
         if missing:
-            new = [NewTopic(t.name, lanes, replication, topic_configs=t.settings()) for t in missing]
             try:
-                admin.create_topics(new, timeout_ms=_TIMEOUT_MS, wait_for_metadata=True)
+                _create(admin, missing, lanes, replication)
             except TopicAlreadyExistsError:  # another process was quicker
                 states = _describe(admin)
         else:
             _check_partitions(states, lanes)
         return [topic.name for topic in missing]
+
+
+def create_missing(installation: Installation) -> Sequence[str]:
+    """Make the topics that are missing, though others are there, and return their names: for an operator who knows what is lost.
+
+    Raises:
+        UnavailableError: Kafka does not answer.
+    """
+    with administration(installation.bootstrap_servers) as admin:
+        missing = [state.topic for state in _describe(admin) if state.id is None]
+        _create(admin, missing, installation.kafka.lanes, installation.kafka.replication)
+    return [topic.name for topic in missing]
+
+
+def _create(admin: KafkaAdminClient, topics: Sequence[Topic], lanes: int, replication: int) -> None:
+    new = [NewTopic(t.name, lanes, replication, topic_configs=t.settings()) for t in topics]
+    admin.create_topics(new, timeout_ms=_TIMEOUT_MS, wait_for_metadata=True)
 
 
 def _check_partitions(states: Sequence[TopicState], lanes: int) -> None:
@@ -115,13 +133,22 @@ def identity(installation: Installation) -> bytes:
     if missing := [state.topic.name for state in states if state.id is None]:
         raise UnavailableError(f"topics are missing: {', '.join(missing)}; `credstream up` creates them")
     _check_partitions(states, installation.kafka.lanes)
-    secrets = (LEARNER_SECRET, CREDENTIAL_SECRET, STATUS_SECRET)
     about = {
         "epoch": installation.epoch,
         "topics": {state.topic.name: state.id for state in states},
-        "secrets": {name: derive(installation.secret(name), "check").hex()[:16] for name in secrets},
+        "secrets": secret_checks(installation),
     }
     return json.dumps(about, sort_keys=True, separators=(",", ":")).encode()
+
+
+def secret_checks(installation: Installation) -> Mapping[str, str]:
+    """Return a check value of every secret from which identifiers derive.
+
+    Raises:
+        RefusedError: One is missing, or open to others.
+    """
+    secrets = (LEARNER_SECRET, CREDENTIAL_SECRET, STATUS_SECRET)
+    return {name: derive(installation.secret(name), "check").hex()[:16] for name in secrets}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +240,16 @@ def _ends(
     wanted = {TopicPartition(topic.name, lane): _LATEST for topic in topics for lane in range(lanes)}
     found: Mapping[Any, Any] = admin.list_partition_offsets(wanted, isolation_level=level)
     return {(tp.topic, tp.partition): at.offset for tp, at in found.items()}
+
+
+def committed_positions(installation: Installation, processor: Processor) -> Mapping[tuple[str, int], int]:
+    """Return up to where a processor has come, by topic name and lane.
+
+    Raises:
+        UnavailableError: Kafka does not answer.
+    """
+    with administration(installation.bootstrap_servers) as admin:
+        return {(place.topic, place.partition): at for place, at in _committed(admin, processor).items()}
 
 
 def _committed(admin: KafkaAdminClient, processor: Processor) -> Mapping[Any, int]:

@@ -17,6 +17,7 @@ from credstream.cli import (
     keyring,
     mending,
     quarantining,
+    rebinding,
     reconciling,
     rejudging,
     replaying,
@@ -54,6 +55,7 @@ topics = App(
 topics.default(keeping.topics)
 topics.command(mending.unhang)
 topics.command(mending.accept_gap)
+topics.command(rebinding.rebind)
 app.command(topics)
 
 status = App(name="status", help="Change or show the status of credentials.")

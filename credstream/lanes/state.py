@@ -16,7 +16,7 @@ from streams.clients import producer_settings, transactional_id
 from streams.restore import State, restorer
 from streams.settings import Installation
 from streams.stage import Record
-from streams.topics import group_lanes, lags
+from streams.topics import committed_positions, group_lanes
 
 _TRANSACTION_S: Final = 900.0
 _BLOCK_S: Final = 30.0
@@ -25,7 +25,7 @@ _PAUSE_S: Final = 0.5
 
 
 class Kept(Struct, frozen=True, kw_only=True):
-    """A lane of a processor at one moment: what it keeps, and the next offset of its input (below 0: it never began)."""
+    """A lane of a processor at one moment: what it keeps, and the next offset of its input."""
 
     processor: Processor
     lane: int
@@ -58,8 +58,7 @@ def as_read(record: LogRecord) -> Record:
 
 def position_of(installation: Installation, processor: Processor, lane: int) -> int:
     """Return the next offset of a processor's input; 0 where nothing was committed."""
-    found = (lag for lag in lags(installation) if lag.processor is processor and lag.lane == lane)
-    return next(lag.committed for lag in found)
+    return max(0, committed_positions(installation, processor).get((input_of(processor).name, lane), 0))
 
 
 def kept(installation: Installation, processor: Processor, lane: int) -> Kept:

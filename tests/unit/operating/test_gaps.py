@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
-from support.audited import MemoryLog, healthy
+from support.audited import SIGNERS, MemoryLog, healthy
+from support.competency import PROGRAMME
 
 from credstream.replaying.comparing import Published
 from credstream.replaying.issuing import ReplayedIssuing
@@ -111,13 +112,13 @@ def test_missing_status_decisions_park_their_lane_until_they_are_accepted(whole:
     run = records(whole, STATUS_DECIDED)
     decided = [r for r in run if isinstance(codec.decode_any(r.value, codec._TYPES.values()), StatusDecided)]
     gone, following = decided[0], decided[1]
-    stage = StatusStage({}, Cadence(every=1, valid=1))
+    keys = {(PROGRAMME, name): signer for name, signer in SIGNERS.items()}
+    stage = StatusStage(keys, Cadence(every=1, valid=1))
 
     def taken(state: dict[bytes, bytes]) -> Any:
         own = stage.restored(LANE, {})
         for record in run:
-            event: Any = codec.decode_any(record.value, codec._TYPES.values())
-            if record is not gone and not getattr(event, "urgent", False):
+            if record is not gone:
                 own = stage.step(own, state, record).lane
         return own
 
