@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from schemas.catalogue import Catalogue, unpack
 from schemas.codec import decode, encode, headers
-from schemas.errors import IntegrityError, UnavailableError
+from schemas.errors import GapError, IntegrityError, UnavailableError
 from schemas.events import CatalogueAdopted, CredentialClaimed, CredentialIssued, Micros
 from schemas.topology import CLAIMED, ISSUED, ISSUING_PROGRESS, Processor
 from services.issuing.credential import document, shape_key, slot_values
@@ -29,6 +29,7 @@ from services.issuing.wording import Wording
 from services.signing.data_integrity import sign
 from services.signing.keys import SAMPLED, Signer
 from services.signing.shape import Shape
+from streams.gaps import is_accepted
 from streams.keystore import signers
 from streams.settings import Installation
 from streams.stage import Output, Record, Step
@@ -119,6 +120,9 @@ class IssuingStage:
             end = min(lane.last[programme] + 1, first + _AT_ONCE)
             for number in range(first, end):
                 key = _waiting_key(programme, number)
+                if key not in state:  # in a gap that was accepted
+                    waiting[programme] = number + 1
+                    continue
                 claim, output = self._signed_later(lane, state[key], state)
                 if output is None:
                     break
@@ -164,10 +168,13 @@ class IssuingStage:
         slot = f"claim:{event.programme}:{event.claim_no % _REMEMBERED}".encode()
         last = lane.last.get(event.programme, -1)
         if event.claim_no <= last:
-            _check_repeat(event, last, digest, state.get(slot))
+            if _is_conflict(event, last, digest, state.get(slot)) and not is_accepted(state, record):
+                text = f"claim {event.claim_no} of {event.programme} comes again with another content"
+                raise GapError(text, series=event.programme, first=event.claim_no, until=event.claim_no)
             return Step(lane)
-        if event.claim_no != last + 1:
-            raise IntegrityError(f"claim {event.claim_no} of {event.programme} follows {last}: claims are missing")
+        if event.claim_no != last + 1 and not is_accepted(state, record):
+            text = f"claim {event.claim_no} of {event.programme} follows {last}: claims are missing"
+            raise GapError(text, series=event.programme, first=last + 1, until=event.claim_no)
         after = replace(lane, last={**lane.last, event.programme: event.claim_no})
         taken = {slot: event.claim_no.to_bytes(8, "big") + digest}
         trace = record.header(_TRACE)
@@ -289,12 +296,11 @@ def _waiting_key(programme: str, claim_no: int) -> bytes:
     return f"waiting:{programme}:{claim_no}".encode()
 
 
-def _check_repeat(claim: CredentialClaimed, last: int, digest: bytes, remembered: bytes | None) -> None:
+def _is_conflict(claim: CredentialClaimed, last: int, digest: bytes, remembered: bytes | None) -> bool:
     if claim.claim_no <= last - _REMEMBERED or remembered is None:
-        return
+        return False
     number, known = int.from_bytes(remembered[:8], "big"), remembered[8:]
-    if number == claim.claim_no and known != digest:
-        raise IntegrityError(f"claim {claim.claim_no} of {claim.programme} comes again with another content")
+    return number == claim.claim_no and known != digest
 
 
 def stage(installation: Installation) -> IssuingStage:

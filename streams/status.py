@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from schemas.codec import decode, encode, headers
-from schemas.errors import IntegrityError, UnavailableError
+from schemas.errors import GapError, IntegrityError, UnavailableError
 from schemas.events import (
     CredentialStatus,
     CredentialStatusChanged,
@@ -28,6 +28,7 @@ from services.signing.keys import Signer
 from services.signing.shape import Shape, Slot
 from services.status.credential import SLOTS, document, encoded
 from services.status.ledger import Cadence, ListState, decided, is_due, opened, published
+from streams.gaps import is_accepted
 from streams.keystore import signers
 from streams.settings import Installation
 from streams.stage import Output, Record, Step
@@ -68,7 +69,7 @@ class StatusStage:
         changed = {url: kept for url, kept in after.lists.items() if before.lists.get(url) is not kept}
         return {url.encode(): msgspec.msgpack.encode(kept) for url, kept in changed.items()}
 
-    def step(self, lane: Lists, state: Mapping[bytes, bytes], record: Record) -> Step[Lists]:  # noqa: ARG002
+    def step(self, lane: Lists, state: Mapping[bytes, bytes], record: Record) -> Step[Lists]:
         """Open a list, or take in a change; an urgent one is published at once.
 
         Raises:
@@ -87,10 +88,13 @@ class StatusStage:
                     f"{url} is opened by decision {event.decision_no}, and was known already or begins later"
                 )
             return Step(replace(lane, lists={**lane.lists, url: opened(event)}))
-        if before is None or event.decision_no != before.next_decision:
-            raise IntegrityError(
-                f"decision {event.decision_no} of {url}: {before.next_decision if before else 0} is missing"
-            )
+        if before is None:
+            raise IntegrityError(f"decision {event.decision_no} of {url}, which was never opened")
+        if event.decision_no != before.next_decision:
+            if not is_accepted(state, record):
+                text = f"decision {event.decision_no} of {url}: {before.next_decision} is missing"
+                raise GapError(text, series=url, first=before.next_decision, until=event.decision_no)
+            before = replace(before, next_decision=event.decision_no)
         after = decided(before, event)
         if not event.urgent:
             return Step(replace(lane, lists={**lane.lists, url: after}))

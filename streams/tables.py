@@ -134,6 +134,19 @@ QUARANTINE: Final = Table(
     Column("sha256", String(64), nullable=False),
     Column("appended_at", BigInteger, nullable=False),
 )
+# Apart from `quarantine` and `completion`, so that word of a redrive may come before what it is about.
+RESOLUTION: Final = Table(
+    "resolution",
+    METADATA,
+    Column("topic", String(100), primary_key=True),
+    Column("lane", Integer, primary_key=True, autoincrement=False),
+    Column("offset", BigInteger, primary_key=True, autoincrement=False),
+    Column("resolution", String(20), nullable=False),
+    Column("redriven_lane", Integer),
+    Column("redriven_offset", BigInteger),
+    Column("resolved_by", _ID, nullable=False),
+    Column("resolved_at", BigInteger, nullable=False),
+)
 # What a dashboard counts, by minute of the log's time, so that it need not scan the others.
 TALLY: Final = Table(
     "tally",

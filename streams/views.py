@@ -22,6 +22,7 @@ from sqlalchemy import Engine, select
 from schemas.errors import MalformedError
 from schemas.topology import Processor, inputs
 from streams import metrics
+from streams.hanging import watch_open_transactions
 from streams.rows import Rows
 from streams.settings import Installation
 from streams.tables import (
@@ -171,6 +172,7 @@ def main(installation: Installation) -> int:
                 return
 
     app.agent(topics, concurrency=1)(views)
+    watch_open_transactions(installation)
     sys.argv = ["views"]
     worker = faust.Worker(app, loglevel="WARNING", override_logging=False, redirect_stdouts=False)
     try:
