@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 RUN_STATE ?= credstream-data/$(if $(DATA),dataset,demo)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check bench chaos fuzz system lock clean
+.PHONY: help demo test lint check bench chaos reliability fuzz system lock clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -37,9 +37,13 @@ check: lint ## lint, and the unit tests
 bench: $(READY) ## the benchmarks, as tables
 	@for program in tests/bench/bench_*.py; do PYTHONPATH=tests $(BIN)/python $$program || exit 1; done
 
-chaos: $(READY) ## kill -9 for longer, with a printed seed; SEED=n repeats one, RESULTS=n sends so many
+chaos: $(READY) ## every fault, with a printed seed; SEED=n repeats one, RESULTS=n sends so many
 	CREDSTREAM_SCHEDULES=3000 $(BIN)/pytest tests/simulation
-	$(BIN)/pytest tests/chaos -s --results $(or $(RESULTS),50000) --seed $(or $(SEED),$(shell date +%s))
+	$(BIN)/pytest tests/chaos tests/lanes -s --long --results $(or $(RESULTS),50000) --seed $(or $(SEED),$(shell date +%s)) --measured tests/chaos/measured.json
+	PYTHONPATH=tests $(BIN)/python -m support.reliability
+
+reliability: $(READY) ## the tables of docs/reliability.md, from the tests' marks and last measurements
+	PYTHONPATH=tests $(BIN)/python -m support.reliability
 
 fuzz: $(READY) ## random rules against the second evaluator (CASES=n of each), random credentials against PyLD (COUNT=n)
 	CREDSTREAM_CASES=$(or $(CASES),4000) $(BIN)/pytest tests/properties/test_competency.py tests/properties/test_operators.py -q -s

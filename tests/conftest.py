@@ -11,6 +11,8 @@ from support.pipe import Pipe, whole_pipe
 
 from credstream.local import broker
 
+pytest_plugins = ["support.injection"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, default=None, help="repeat a chaos run")

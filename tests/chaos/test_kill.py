@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from support.auditing import violations
+from support.injection import Injection
 from support.logs import found, latest, records
 from support.pipe import PROGRAMME, Pipe, until
 from support.replay import replay
@@ -44,9 +45,10 @@ def seed(request: pytest.FixtureRequest) -> int:
     return SEED if chosen is None else int(chosen)
 
 
+@pytest.mark.fault("P1", "P10", "B16", "L3")
 @pytest.mark.timeout(1_800)
 def test_kill_9_at_random_loses_nothing_doubles_nothing_changes_no_byte(
-    pipe: Pipe, seed: int, pytestconfig: pytest.Config
+    pipe: Pipe, seed: int, pytestconfig: pytest.Config, fault: Injection
 ) -> None:
     print(f"chaos seed {seed}")
     chance, now = random.Random(seed), datetime.now(UTC)
@@ -76,13 +78,15 @@ def test_kill_9_at_random_loses_nothing_doubles_nothing_changes_no_byte(
             assert victim.process is not None
             os.kill(victim.process.pid, signal.SIGKILL)
             kills[victim.name] += 1
+            fault.fire("kill -9")
         time.sleep(0.3)
     sender.join()
-    for _ in until("every processor to be back", 90):
-        pipe.supervisor.tend()
-        if all(c.process and c.process.poll() is None for c in victims):
-            break
-    pipe.supervisor.wait_until_ready()
+    with fault.recovering():
+        for _ in until("every processor to be back", 90):
+            pipe.supervisor.tend()
+            if all(c.process and c.process.poll() is None for c in victims):
+                break
+        pipe.supervisor.wait_until_ready()
     pipe.drain(180)
     print("kills:", dict(kills))
     assert set(kills) == {"competency", "issuing", "status", "views", "forms"}

@@ -114,6 +114,7 @@ def frozen(bench: Bench) -> Iterator[subprocess.Popen[bytes]]:
     yield worker
 
 
+@pytest.mark.fault("P3")
 def test_a_worker_publishes_the_replay_and_stops_when_asked(bench: Bench) -> None:
     worker = bench.worker()
     bench.send(3_000)
@@ -123,6 +124,7 @@ def test_a_worker_publishes_the_replay_and_stops_when_asked(bench: Bench) -> Non
     bench.check()
 
 
+@pytest.mark.fault("P1")
 def test_kill_9_inside_a_transaction_loses_and_doubles_nothing(bench: Bench) -> None:
     with frozen(bench) as worker:
         worker.kill()
@@ -132,6 +134,7 @@ def test_kill_9_inside_a_transaction_loses_and_doubles_nothing(bench: Bench) -> 
     bench.check()
 
 
+@pytest.mark.fault("P4")
 def test_a_zombie_that_wakes_inside_its_transaction_is_fenced_and_leaves(bench: Bench) -> None:
     with frozen(bench) as zombie:
         bench.worker()
@@ -166,6 +169,7 @@ def test_a_record_that_breaks_its_contract_is_set_aside_with_its_bytes(bench: Be
     assert (mine.reason, mine.key, mine.value, mine.partition) == ("tombstone", b"key-13", None, 0)
 
 
+@pytest.mark.fault("P8")
 def test_a_record_that_kills_every_worker_is_set_aside_and_its_lane_goes_on(bench: Bench) -> None:
     worker, deaths = bench.worker(TOY_STARTS="2"), 0
     bench.send(100, lambda i: b"die" if i == 50 else b"v%d" % i)
@@ -181,6 +185,7 @@ def test_a_record_that_kills_every_worker_is_set_aside_and_its_lane_goes_on(benc
     assert (mine.reason, mine.value) == ("crash_loop", b"die")
 
 
+@pytest.mark.fault("D5")
 def test_a_lane_that_cannot_go_on_is_parked_and_the_other_goes_on(bench: Bench) -> None:
     worker = bench.worker()
     bench.send(10, lane=0)

@@ -95,6 +95,7 @@ ACTS = st.lists(
 )
 
 
+@pytest.mark.fault("L2")
 @settings(max_examples=60, deadline=None)
 @given(acts=ACTS)
 def test_set_bits_are_the_revocations_and_none_is_ever_cleared(acts: list[tuple[str, int]]) -> None:
@@ -161,6 +162,7 @@ def test_a_suspension_is_told_and_never_shows_in_the_list() -> None:
     ]
 
 
+@pytest.mark.fault("B3")
 def test_a_missing_decision_parks_the_lane() -> None:
     works = stage()
     lane = works.step(Lists(0, {}), {}, record(OPENED)).lane
