@@ -11,7 +11,9 @@ from support.pipe import Pipe, whole_pipe
 
 from credstream.local import broker
 
-pytest_plugins = ["support.injection"]
+SEED = 20_261_124
+
+pytest_plugins = ["support.injection", "support.bench"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,6 +29,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if missing and os.environ.get("CREDSTREAM_NO_SKIP"):
         report.outcome = "failed"  # type: ignore[attr-defined]
     return report
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """What a chaos run draws from; `--seed` repeats one."""
+    chosen = request.config.getoption("--seed")
+    return SEED if chosen is None else int(chosen)
 
 
 @pytest.fixture(scope="session")

@@ -55,7 +55,6 @@ LANES = 3
 LEARNERS = 60
 ASSESSMENTS = ("theory", "practice", "project")
 VERSIONS = 4
-SEED = 20_261_125
 Rules = Mapping[str, Rule]
 
 
@@ -145,12 +144,6 @@ class Stream:
             received_at=now,
             body=body,
         )
-
-
-@pytest.fixture
-def seed(request: pytest.FixtureRequest) -> int:
-    chosen = request.config.getoption("--seed")
-    return SEED if chosen is None else int(chosen)
 
 
 @pytest.fixture
