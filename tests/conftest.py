@@ -18,6 +18,7 @@ pytest_plugins = ["support.injection", "support.bench"]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, default=None, help="repeat a chaos run")
+    parser.addoption("--soak", default=None, help="how long the soak lasts, as in 10m")
     parser.addoption("--results", type=int, default=5_000, help="how many results a chaos run sends")
 
 
