@@ -11,7 +11,7 @@ from support import toxics
 from support.cluster import cluster
 from support.comparing import all_is_well
 from support.injection import Injection
-from support.pipe import Pipe, completion, until, whole_pipe
+from support.pipe import PROGRAMME, Pipe, completion, until, whole_pipe
 from support.sending import Sender
 from support.toxics import Proxy, Toxiproxy
 
@@ -65,6 +65,7 @@ def well_again(net: Net, sender: Sender, fault: Injection) -> None:
 
 
 @pytest.mark.fault("B5")
+@pytest.mark.long
 def test_a_network_that_swallows_everything_loses_and_doubles_nothing(net: Net, fault: Injection) -> None:
     with Sender(net.pipe, "swallowed") as sender:
         spoilt_for(net, 3)
@@ -86,6 +87,7 @@ def test_connections_that_are_reset_all_the_time_lose_and_double_nothing(net: Ne
 
 
 @pytest.mark.fault("B7")
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "attributes"),
     [("latency", {"latency": 250, "jitter": 50}), ("slicer", {"average_size": 7, "size_variation": 3, "delay": 1})],
@@ -146,7 +148,7 @@ def test_a_gateway_that_is_cut_off_refuses_to_send_and_still_serves_and_verifies
             assert http.post("/v1/completions", json=completion("cut-off")).status_code == 503
             assert http.get(f"/credentials/{credential}").is_success
             assert http.get("/verify").is_success
-            assert http.get("/.well-known/did.json").status_code in {200, 404}
+            assert http.get(f"/programmes/{PROGRAMME}/did.json").is_success
             assert http.get("/livez").is_success
         with fault.recovering():
             for _ in until("the gateway to accept again"):
