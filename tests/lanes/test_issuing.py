@@ -133,6 +133,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
             process.wait()
 
 
+@pytest.mark.fault("K5", "P1")
 def test_a_token_that_is_away_holds_up_its_own_programme_alone_through_kill_9(bench: Bench) -> None:
     away = bench.tokens.with_name("away")
     bench.tokens.rename(away)
@@ -166,6 +167,7 @@ def test_a_token_that_is_away_holds_up_its_own_programme_alone_through_kill_9(be
         assert steps["proof"] == "pass"
 
 
+@pytest.mark.fault("K1")
 def test_a_key_file_that_others_can_read_keeps_issuing_from_starting(bench: Bench) -> None:
     key = bench.place.secret_path(f"keys/{FILE}/credentials-1.pem")
     key.chmod(0o644)
