@@ -45,41 +45,24 @@ def is_open(a: Iterable[Piece], b: Iterable[Piece]) -> bool:
     return False
 
 
-class Contest:
-    """Terms whose order their values decide."""
-
-    __slots__ = ("_open", "_texts")
-
-    def __init__(self, terms: Iterable[Term]) -> None:
-        """Prepare the terms."""
-        fills = [Fill(term) for term in terms]
-        self._texts = [fill(()) if fill.is_fixed else b"" for fill in fills]
-        self._open = [(i, fill) for i, fill in enumerate(fills) if not fill.is_fixed]
-
-    def order(self, values: Sequence[bytes]) -> tuple[int, ...] | None:
-        """Return the terms' numbers in the order of their values, or None when two are equal."""
-        texts = self._texts.copy()
-        for i, fill in self._open:
-            texts[i] = fill(values)
-        return ranks(texts) if len(set(texts)) == len(texts) else None
-
-
 def ranks(texts: Sequence[bytes]) -> tuple[int, ...]:
     """Return the numbers of the texts in the order of the texts."""
     return tuple(sorted(range(len(texts)), key=texts.__getitem__))
 
 
-def contests(lines: Sequence[Line]) -> list[Contest]:
-    """Return every group of terms whose order is open: subjects, and what follows one subject and predicate."""
+def rivals(lines: Sequence[Line]) -> list[Term]:
+    """Return the terms whose order is open: subjects, and what follows one subject and predicate.
+
+    Each begins with the number of its group, so that one sort of them all puts each group in order.
+    """
     after: dict[Line, list[Term]] = {}
     for line in lines:
         after.setdefault(line[:2], []).append((*_spaced(line[2:]), _END))
     groups = [list(dict.fromkeys(_spaced(line[:1]) for line in lines)), *after.values()]
-    found = []
-    for group in groups:
-        rivals = {term: None for a, b in combinations(group, 2) if is_open(a, b) for term in (a, b)}
-        if rivals:
-            found.append(Contest(rivals))
+    found: list[Term] = []
+    for number, group in enumerate(groups):
+        open_ones = dict.fromkeys(term for a, b in combinations(group, 2) if is_open(a, b) for term in (a, b))
+        found += [(b"%06d " % number, *term) for term in open_ones]
     return found
 
 

@@ -42,7 +42,7 @@ def check(shape: Shape, values: list[str], number: int) -> str:
     if number % 10 == 0 and not any(map(NOT_ESCAPED.search, values)):
         assert pylds_own(document) == expected, "another canonical form than PyLD's own"
         return "PyLD alone too"
-    return "laid out" if shape._layout(shape._hashes(in_nquads), in_nquads) else "sorted, or the full path"
+    return "laid out" if shape.is_laid_out(in_nquads) else "sorted, or the full path"
 
 
 def main() -> None:
