@@ -145,8 +145,7 @@ def _list(catalogue: Catalogue) -> str:
 
 
 def status_list(catalogue: Catalogue, revoked: tuple[int, ...] = (REVOKED,)) -> bytes:
-    issuer = issuer_did(catalogue.base_url, catalogue.programme)
-    state = ListState(1, catalogue.programme, issuer, "status-1", 0, revoked=revoked)
+    state = ListState(1, catalogue.programme, issuer_of(catalogue), "status-1", 0, revoked=revoked)
     values = (date_time(NOW - HOUR), date_time(NOW + DAY), encoded(state))
     document = list_document(_list(catalogue), state, Cadence(every=10_000_000, valid=DAY), values)
     method = verification_method(catalogue, "status-1")
@@ -154,22 +153,31 @@ def status_list(catalogue: Catalogue, revoked: tuple[int, ...] = (REVOKED,)) -> 
 
 
 def _of(catalogue: Catalogue) -> Iterator[Signed]:
-    stage = IssuingStage({(catalogue.programme, "credentials-1"): SIGNER})
+    stage = IssuingStage({(catalogue.programme, "credentials-1"): SIGNER}, clock=lambda: 0.0)
     digest, packed = pack(catalogue)
     adopted = CatalogueAdopted(programme=catalogue.programme, adoption_no=1, digest=digest, catalogue=packed)
     taken = stage.step(Progress(1, {}), {}, _record(adopted)).changes
     state = {key: value for key, value in taken.items() if value is not None}
+    for name, achievement, claimed in claims(catalogue):
+        pair = []
+        for index in (HOLDS, REVOKED):
+            one = msgspec.structs.replace(claimed, status_index=index)
+            [output] = stage.step(Progress(1, {}), state, _record(one)).outputs
+            pair.append(decode(output.value, CredentialIssued).credential)
+        yield Signed(name, group_of(catalogue, achievement), issuer_of(catalogue), *pair)
+
+
+def claims(catalogue: Catalogue) -> Iterator[tuple[str, Achievement, CredentialClaimed]]:
+    """Yield a claim of each shape, with its name and what was attained."""
+    digest, _ = pack(catalogue)
     for achievement in catalogue.achievements:
         for kind, changes in _variants(catalogue, achievement).items():
-            pair = []
-            for index in (HOLDS, REVOKED):
-                claimed = _claim(catalogue, achievement, digest, index, changes)
-                [output] = stage.step(Progress(1, {}), state, _record(claimed)).outputs
-                pair.append(decode(output.value, CredentialIssued).credential)
-            issuer = issuer_did(catalogue.base_url, catalogue.programme)
-            yield Signed(
-                f"{catalogue.programme}/{achievement.id}, {kind}", group_of(catalogue, achievement), issuer, *pair
-            )
+            name = f"{catalogue.programme}/{achievement.id}, {kind}"
+            yield name, achievement, _claim(catalogue, achievement, digest, HOLDS, changes)
+
+
+def issuer_of(catalogue: Catalogue) -> str:
+    return issuer_did(catalogue.base_url, catalogue.programme)
 
 
 def group_of(catalogue: Catalogue, achievement: Achievement) -> str:
