@@ -27,7 +27,7 @@ from typing import Any, Final
 import msgspec
 
 from services.signing.contexts import terms
-from services.signing.layout import Layout, Line, is_open, pieces_of, ranks, rivals
+from services.signing.layout import Layout, Line, entangled, is_open, pieces_of, ranks, rivals
 from services.signing.pieces import Blank, Fill, FillAll, Piece, merge
 from services.signing.rdf import RDF_LANG_STRING, XSD_STRING, Triple, canonical, escape, statements
 
@@ -101,8 +101,9 @@ class Shape:
         blanks = sorted({p.label for line in self._lines for term in line for p in term if isinstance(p, Blank)})
         self._hash_blanks(blanks)
         self._labels = [b"_:c14n%d" % i for i in range(len(blanks))]
-        numbers = {label: len(self.slots) + i for i, label in enumerate(self._blanks)}
-        self._quads = Fill([p for line in self._lines for p in pieces_of(line, lambda blank: numbers[blank.label])])
+        numbers = {blank: len(self.slots) + i for i, blank in enumerate(self._blanks)}
+        self._quads = Fill([p for line in self._lines for p in pieces_of(line, numbers.__getitem__)])
+        self._entangled = [numbers[blank] - len(self.slots) for blank in entangled(self._lines)]
         self._addresses = Fill(sorted(self._iri_slots))
         self._quotes = b'"' * (2 * len(self.slots))
         self._layouts: dict[tuple[tuple[int, ...], tuple[int, ...]], Layout] = {}
@@ -156,7 +157,7 @@ class Shape:
                 fixed.append((label, sha256(Fill(text)(())).digest()))
         self._fixed_hashes = [digest for _, digest in fixed]
         self._varying = len(varying)
-        self._blanks = [label for label, _ in (*fixed, *varying)]
+        self._blanks = [Blank(label) for label, _ in (*fixed, *varying)]
         self._deciding = FillAll([*(text for _, text in varying), *(rivals(self._lines) if self._max_layouts else ())])
 
     # -- filling -------------------------------------------------------------------------------------------------------
@@ -191,20 +192,21 @@ class Shape:
     def canonical(self, values: Sequence[str], in_nquads: Sequence[bytes]) -> bytes:
         """Return the document's canonical N-Quads; `in_nquads` are the values from `escaped`."""
         hashes, terms = self._decided(in_nquads)
-        layout = self._layout(hashes, terms, in_nquads)
-        return layout.canonical(in_nquads) if layout else self._sorted(values, in_nquads, hashes)
+        order = ranks(hashes)
+        layout = self._layout(hashes, order, terms, in_nquads)
+        return layout.canonical(in_nquads, order) if layout else self._sorted(values, in_nquads, hashes)
 
     def digest(self, values: Sequence[str], in_nquads: Sequence[bytes]) -> bytes:
         """Return the SHA-256 of the canonical N-Quads."""
         hashes, terms = self._decided(in_nquads)
-        layout = self._layout(hashes, terms, in_nquads)
-        if layout:
-            return layout.digest(in_nquads)
-        return sha256(self._sorted(values, in_nquads, hashes)).digest()
+        order = ranks(hashes)
+        layout = self._layout(hashes, order, terms, in_nquads)
+        return layout.digest(in_nquads, order) if layout else sha256(self._sorted(values, in_nquads, hashes)).digest()
 
     def is_laid_out(self, in_nquads: Sequence[bytes]) -> bool:
         """Say whether these values' order has a layout, or now gets one; others are sorted, or take the full path."""
-        return self._layout(*self._decided(in_nquads), in_nquads) is not None
+        hashes, terms = self._decided(in_nquads)
+        return self._layout(hashes, ranks(hashes), terms, in_nquads) is not None
 
     def _decided(self, in_nquads: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
         """Return what decides the order of the quads: the blank nodes' hashes, and the terms whose order is open."""
@@ -213,17 +215,22 @@ class Shape:
             texts[i] = b"".join(sorted(texts[i].splitlines(keepends=True)))
         return self._fixed_hashes + [sha256(text).digest() for text in texts[: self._varying]], texts[self._varying :]
 
-    def _layout(self, hashes: Sequence[bytes], terms: Sequence[bytes], in_nquads: Sequence[bytes]) -> Layout | None:
+    def _layout(
+        self, hashes: Sequence[bytes], order: Sequence[int], terms: Sequence[bytes], in_nquads: Sequence[bytes]
+    ) -> Layout | None:
         """Return the layout of these values' order, or None where there is none: equal hashes or terms, or too many orders."""
         if not self._max_layouts or len(set(hashes)) < len(hashes) or len(set(terms)) < len(terms):
             return None
-        key = ranks(hashes), ranks(terms)
+        key = ranks(terms), self._names_in_order(order) if self._entangled else ()
         found = self._layouts.get(key)
         if found is None and len(self._layouts) < self._max_layouts:
-            filled = self._filled(in_nquads, hashes)
-            labels = {self._blanks[blank]: label for blank, label in zip(key[0], self._labels, strict=True)}
-            found = self._layouts[key] = Layout([self._lines[i] for i in ranks(filled)], labels)
+            in_order = [self._lines[i] for i in ranks(self._filled(in_nquads, hashes))]
+            found = self._layouts[key] = Layout(in_order, self._blanks, len(self.slots))
         return found
+
+    def _names_in_order(self, order: Sequence[int]) -> tuple[int, ...]:
+        names = dict(zip(order, self._labels, strict=True))
+        return ranks([names[blank] for blank in self._entangled])
 
     def _sorted(self, values: Sequence[str], in_nquads: Sequence[bytes], hashes: Sequence[bytes]) -> bytes:
         lines = sorted(self._filled(in_nquads, hashes))
