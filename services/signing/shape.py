@@ -174,13 +174,13 @@ class Shape:
         # Within a string each quote follows a backslash, so only the strings' own ends read `","`.
         in_json = text[2:-2].split(b'","') if values else []
         addresses = self._addresses(in_json)
-        if addresses.translate(None, _IRI_BYTES) or not addresses.isascii():
-            self._check_addresses(values, in_json)
+        if addresses.translate(None, _IRI_BYTES) or (not addresses.isascii() and _SPACE.search(addresses.decode())):
+            self._refuse_address(values, in_json)
         if text.translate(None, _PLAIN_BYTES) == self._quotes:
             return in_json, in_json
         return in_json, [escape(value).encode() for value in values]
 
-    def _check_addresses(self, values: Sequence[str], in_json: Sequence[bytes]) -> None:
+    def _refuse_address(self, values: Sequence[str], in_json: Sequence[bytes]) -> None:
         for i in self._iri_slots:
             if in_json[i].translate(None, _IRI_BYTES) or _SPACE.search(values[i]):
                 raise SlotError(f"{self.slots[i]}: a character that no IRI may hold")

@@ -36,7 +36,7 @@ from streams.batch import decide
 from streams.issuing import IssuingStage
 from streams.keystore import WatchedSigner
 
-ROUNDS = 5
+ROUNDS = 15
 SIGNER = seed_signer(bytes(32))
 
 
