@@ -15,8 +15,9 @@ from credstream.audit.folder import write_log
 from credstream.audit.log import Cut, Log, LogRecord
 from credstream.auditor import trust_of
 from credstream.documents import documents
+from credstream.quarantine.cases import set_aside
 from schemas.codec import decode
-from schemas.events import ClaimVoided, CompetencyDecided, CredentialIssued, RecordQuarantined
+from schemas.events import ClaimVoided, CompetencyDecided, CredentialIssued
 from schemas.topology import DECIDED, INBOX, ISSUED, QUARANTINED, Topic
 from services.signing.contexts import DIGESTS
 from streams.settings import Installation
@@ -106,9 +107,10 @@ class _Export:
 
     def _quarantined(self, reasons: Counter[str]) -> Iterator[bytes]:
         for record in self._records(QUARANTINED):
-            quarantined = decode(record.value, RecordQuarantined, max_bytes=QUARANTINED.max_bytes + 65_536)
-            reasons[quarantined.reason] += 1
-            yield msgspec.json.encode(quarantined)
+            quarantined = set_aside(record.value)
+            if quarantined is not None:
+                reasons[quarantined.reason] += 1
+                yield msgspec.json.encode(quarantined)
 
 
 def _position(record: LogRecord) -> dict[str, int]:

@@ -520,6 +520,65 @@ class RecordQuarantined(Struct, frozen=True, kw_only=True):
     value: bytes | None = None
 
 
+class Resolution(StrEnum):
+    """What was done about a record that was set aside."""
+
+    REDRIVEN = "redriven"
+    DISMISSED = "dismissed"
+
+
+class QuarantineResolved(Struct, frozen=True, kw_only=True):
+    """What a person, or an adopted catalogue, did about the record set aside at this position by this stage.
+
+    Redriven: it stands in its topic again at `redriven_partition` and `redriven_offset`, with the same bytes.
+    """
+
+    stage: str
+    topic: str
+    partition: int
+    offset: int
+    resolution: Resolution
+    redriven_partition: int | None = None
+    redriven_offset: int | None = None
+    resolved_by: str
+    resolved_at: Micros
+    note: str | None = None
+
+
+REDRIVEN_FROM: Final = "redriven-from"
+"""The header of a redriven record, once for each time: `topic/partition@offset` where it was set aside, the original first."""
+
+
+class GapKind(StrEnum):
+    """What is wrong where a lane is parked."""
+
+    GONE = "gone"  # records before this offset are gone from the log, unread
+    CUT_OFF = "cut_off"  # the log ends before the offset up to which it was read
+    MISSING = "missing"  # numbers are missing before the record at this offset
+    CONFLICT = "conflict"  # the record at this offset has a number that is known with another content
+
+
+class GapAccepted(Struct, frozen=True, kw_only=True):
+    """A person decided that a parked lane goes on at an offset. Signed by the staff key named in the record's `jws` header.
+
+    `first` up to, and without, `until` are the numbers of `series` (a programme's claims, a list's decisions) that are missing, or
+    the one that came again; without a series they are offsets. `sha256` is that of the record at the offset.
+    """
+
+    stage: str
+    topic: str
+    partition: int
+    offset: int
+    kind: GapKind
+    series: str | None = None
+    first: int
+    until: int
+    sha256: str | None = None
+    requested_by: str
+    requested_at: Micros
+    note: str
+
+
 Event: TypeAlias = (
     AssessmentCompleted
     | StatusRequested
@@ -539,4 +598,6 @@ Event: TypeAlias = (
     | CredentialStatusChanged
     | CataloguePublished
     | RecordQuarantined
+    | QuarantineResolved
+    | GapAccepted
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from schemas.catalogue import Catalogue, Key, unpack
 from schemas.codec import decode, encode, headers
-from schemas.errors import IntegrityError, UnavailableError
+from schemas.errors import GapError, IntegrityError, UnavailableError
 from schemas.events import CatalogueAdopted, CredentialClaimed, CredentialIssued, Micros
 from schemas.topology import CLAIMED, ISSUED, ISSUING_PROGRESS, Processor
 from services.issuing.credential import document, shape_key, slot_values
@@ -30,6 +30,7 @@ from services.issuing.wording import Wording
 from services.signing.data_integrity import sign
 from services.signing.keys import SAMPLED, Signer
 from services.signing.shape import Shape
+from streams.gaps import is_accepted
 from streams.keystore import signers
 from streams.settings import Installation
 from streams.stage import Output, Record, Step
@@ -46,7 +47,9 @@ _MAX_WAITING: Final = 20_000
 _AT_ONCE: Final = 500
 """How many waiting claims of a programme are signed in one transaction."""
 _TURN_S: Final = 0.5
-"""How long a programme may sign in one turn of a lane; a slow token's other claims wait for the next, so others get theirs."""
+"""How long a slow signer may sign in one turn of a lane; its programme's other claims wait for the next, so others get theirs."""
+_SLOW_S: Final = 0.01
+"""What a signature takes on average where the signer is slow. A key in memory takes a hundredth of it, busy machines included."""
 CATALOGUE_PREFIX: Final = b"\x00catalogue:"
 LANE_KEY: Final = b"\x00lane"
 """Under which key a lane keeps its own state."""
@@ -61,6 +64,17 @@ class Progress(Struct, frozen=True, array_like=True):
     waiting: Mapping[str, int] = {}
     adopted: Mapping[str, str] = {}
     lane: int = -1
+
+
+class _Turn:
+    """What a programme's signer has taken since the lane was last idle."""
+
+    seconds = 0.0
+    signatures = 0
+
+    @property
+    def is_over(self) -> bool:
+        return self.seconds > max(_TURN_S, _SLOW_S * self.signatures)
 
 
 _DECODER: Final = msgspec.msgpack.Decoder(Progress)  # made once, here: see `schemas.codec`
@@ -84,7 +98,7 @@ class IssuingStage:
         self._keys, self._clock = keys, clock
         self._catalogues: dict[str, Wording] = {}
         self._shapes: OrderedDict[tuple[Any, ...], Shape] = OrderedDict()
-        self._spent: dict[int, dict[str, float]] = {}
+        self._turns: dict[int, defaultdict[str, _Turn]] = {}
         self._said: dict[str, str] = {}
         self._counts = WaitingCounts()
 
@@ -105,7 +119,7 @@ class IssuingStage:
         Raises:
             IntegrityError: What waits can no longer be issued by this version.
         """
-        self._spent[lane.lane] = {}
+        self._turns.pop(lane.lane, None)
         self._counts.note(lane.lane, {p: lane.last[p] - first + 1 for p, first in lane.waiting.items()})
         waiting, outputs, changes = dict(lane.waiting), list[Output](), dict[bytes, bytes | None]()
         caused_at: Micros | None = None
@@ -113,6 +127,9 @@ class IssuingStage:
             end = min(lane.last[programme] + 1, first + _AT_ONCE)
             for number in range(first, end):
                 key = waiting_key(programme, number)
+                if key not in state:  # in a gap that was accepted
+                    waiting[programme] = number + 1
+                    continue
                 claim, output = self._signed_later(lane, state[key], state)
                 if output is None:
                     break
@@ -158,10 +175,13 @@ class IssuingStage:
         slot = f"claim:{event.programme}:{event.claim_no % _REMEMBERED}".encode()
         last = lane.last.get(event.programme, -1)
         if event.claim_no <= last:
-            _check_repeat(event, last, digest, state.get(slot))
+            if _is_conflict(event, last, digest, state.get(slot)) and not is_accepted(state, record):
+                text = f"claim {event.claim_no} of {event.programme} comes again with another content"
+                raise GapError(text, series=event.programme, first=event.claim_no, until=event.claim_no)
             return Step(lane)
-        if event.claim_no != last + 1:
-            raise IntegrityError(f"claim {event.claim_no} of {event.programme} follows {last}: claims are missing")
+        if event.claim_no != last + 1 and not is_accepted(state, record):
+            text = f"claim {event.claim_no} of {event.programme} follows {last}: claims are missing"
+            raise GapError(text, series=event.programme, first=last + 1, until=event.claim_no)
         after = replace(lane, last={**lane.last, event.programme: event.claim_no})
         taken = {slot: event.claim_no.to_bytes(8, "big") + digest}
         trace = record.header(_TRACE)
@@ -198,12 +218,12 @@ class IssuingStage:
             UnavailableError: The claim's key cannot sign it now.
             IntegrityError: The claim cannot be issued at all.
         """
-        schedule, published = self._published(lane, claim, state)
+        schedule, published = self._key_of(lane, claim, state)
         if published is not None and published.compromised_at is not None:
             return voided(claim, schedule, key, trace)
         catalogue, shape, values = self._prepared(claim, state)
-        spent = self._spent.setdefault(lane.lane, {})
-        if spent.get(claim.programme, 0.0) > _TURN_S:
+        turn = self._turns.setdefault(lane.lane, defaultdict(_Turn))[claim.programme]
+        if turn.is_over:
             raise UnavailableError("its signer is slow, and it has had its turn")
         signer = self._signer(claim, published)
         began = self._clock()
@@ -217,7 +237,8 @@ class IssuingStage:
                 check=claim.claim_no % SAMPLED == 0,
             )
         finally:
-            spent[claim.programme] = spent.get(claim.programme, 0.0) + self._clock() - began
+            turn.seconds += self._clock() - began
+            turn.signatures += 1
         shared = {name: getattr(claim, name) for name in _SHARED}
         digest = f"sha256-{hashlib.sha256(credential).hexdigest()}"
         issued = CredentialIssued(**shared, digest=digest, credential=credential)
@@ -230,9 +251,7 @@ class IssuingStage:
         values = slot_values(claim, words)
         return words.catalogue, shape, [values[name] for name in shape.slots]
 
-    def _published(
-        self, lane: Progress, claim: CredentialClaimed, state: Mapping[bytes, bytes]
-    ) -> tuple[str, Key | None]:
+    def _key_of(self, lane: Progress, claim: CredentialClaimed, state: Mapping[bytes, bytes]) -> tuple[str, Key | None]:
         """Return the digest of the catalogue adopted last, and the claim's key as that publishes it: keys change at once."""
         newest = lane.adopted.get(claim.programme, claim.catalogue_digest)
         keys = (
@@ -286,12 +305,11 @@ def catalogue_key(digest: str) -> bytes:
     return CATALOGUE_PREFIX + digest.encode()
 
 
-def _check_repeat(claim: CredentialClaimed, last: int, digest: bytes, remembered: bytes | None) -> None:
+def _is_conflict(claim: CredentialClaimed, last: int, digest: bytes, remembered: bytes | None) -> bool:
     if claim.claim_no <= last - _REMEMBERED or remembered is None:
-        return
+        return False
     number, known = int.from_bytes(remembered[:8], "big"), remembered[8:]
-    if number == claim.claim_no and known != digest:
-        raise IntegrityError(f"claim {claim.claim_no} of {claim.programme} comes again with another content")
+    return number == claim.claim_no and known != digest
 
 
 def stage(installation: Installation) -> IssuingStage:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from schemas.catalogue import Key, key_in_force, unpack
 from schemas.codec import decode, encode, headers
-from schemas.errors import IntegrityError, UnavailableError
+from schemas.errors import GapError, IntegrityError, UnavailableError
 from schemas.events import (
     CatalogueAdopted,
     CredentialStatus,
@@ -34,6 +34,7 @@ from services.signing.keys import Signer
 from services.signing.shape import Shape, Slot
 from services.status.credential import SLOTS, document, encoded
 from services.status.ledger import Cadence, ListState, decided, is_due, opened, published
+from streams.gaps import is_accepted
 from streams.keystore import signers
 from streams.settings import Installation
 from streams.stage import Output, Record, Step
@@ -82,7 +83,7 @@ class StatusStage:
         changed = {url: kept for url, kept in after.lists.items() if before.lists.get(url) is not kept}
         return {url.encode(): msgspec.msgpack.encode(kept) for url, kept in changed.items()}
 
-    def step(self, lane: Lists, state: Mapping[bytes, bytes], record: Record) -> Step[Lists]:  # noqa: ARG002
+    def step(self, lane: Lists, state: Mapping[bytes, bytes], record: Record) -> Step[Lists]:
         """Open a list, or take in a change, of which an urgent one is published at once; or take in a programme's keys.
 
         Raises:
@@ -92,9 +93,8 @@ class StatusStage:
         """
         event = decode(record.value, StatusListOpened, StatusDecided, CatalogueAdopted)
         if isinstance(event, CatalogueAdopted):
-            keys = tuple(key for key in unpack(event.catalogue, event.digest).keys if key.purpose == "status")
-            changes = {_KEYS_OF + event.programme.encode(): msgspec.msgpack.encode(keys)}
-            return Step(replace(lane, keys={**lane.keys, event.programme: keys}), changes=changes)
+            name, kept = kept_keys(event)
+            return Step(replace(lane, keys={**lane.keys, event.programme: _KEYS.decode(kept)}), changes={name: kept})
         url = event.status_list
         before = lane.lists.get(url)
         if event.decision_no < (before.next_decision if before else 0):
@@ -105,10 +105,13 @@ class StatusStage:
                     f"{url} is opened by decision {event.decision_no}, and was known already or begins later"
                 )
             return Step(replace(lane, lists={**lane.lists, url: opened(event)}))
-        if before is None or event.decision_no != before.next_decision:
-            raise IntegrityError(
-                f"decision {event.decision_no} of {url}: {before.next_decision if before else 0} is missing"
-            )
+        if before is None:
+            raise IntegrityError(f"decision {event.decision_no} of {url}, which was never opened")
+        if event.decision_no != before.next_decision:
+            if not is_accepted(state, record):
+                text = f"decision {event.decision_no} of {url}: {before.next_decision} is missing"
+                raise GapError(text, series=url, first=before.next_decision, until=event.decision_no)
+            before = replace(before, next_decision=event.decision_no)
         after = decided(before, event)
         if not event.urgent:
             return Step(replace(lane, lists={**lane.lists, url: after}))
@@ -167,6 +170,12 @@ class StatusStage:
         sent = headers(event, source=f"/programmes/{state.programme}", event_id=f"{url}?version={done.version}")
         listed = Output(topic=LIST_PUBLISHED, key=url.encode(), value=encode(event), headers=sent)
         return done, [listed, *_changes(lane.number, url, state, done)]
+
+
+def kept_keys(adopted: CatalogueAdopted) -> tuple[bytes, bytes]:
+    """Return what a lane keeps of a catalogue, and under which key: the programme's status keys."""
+    keys = tuple(key for key in unpack(adopted.catalogue, adopted.digest).keys if key.purpose == "status")
+    return _KEYS_OF + adopted.programme.encode(), msgspec.msgpack.encode(keys)
 
 
 def _key_in_force(lane: Lists, state: ListState, now: Micros) -> str:

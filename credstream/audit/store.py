@@ -29,6 +29,10 @@ CREATE TABLE quarantined (
     lane INTEGER, at INTEGER, stage TEXT, topic TEXT, partition INTEGER, source INTEGER, reason TEXT, sha256 TEXT, size INTEGER,
     value BLOB, PRIMARY KEY (lane, at)) WITHOUT ROWID;
 CREATE INDEX quarantined_source ON quarantined (topic, partition, source);
+CREATE TABLE redriven (
+    lane INTEGER, at INTEGER, source TEXT, sha256 TEXT, PRIMARY KEY (lane, at)) WITHOUT ROWID;
+CREATE TABLE resolved (
+    lane INTEGER, at INTEGER, source TEXT, resolution TEXT, to_lane INTEGER, to_at INTEGER, PRIMARY KEY (lane, at)) WITHOUT ROWID;
 CREATE TABLE claim (
     lane INTEGER, at INTEGER, programme TEXT, no INTEGER, decision INTEGER, learner TEXT, achievement TEXT, award INTEGER,
     edition INTEGER, credential TEXT, list TEXT, place INTEGER, claimed_at INTEGER, body BLOB,

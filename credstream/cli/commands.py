@@ -18,7 +18,12 @@ from credstream.cli import (
     key_checking,
     key_schedule,
     keyring,
+    mending,
+    quarantining,
+    rebinding,
+    reconciling,
     rejudging,
+    replaying,
     reviewing,
     ruling,
     running,
@@ -46,7 +51,15 @@ app.command(asking.why)
 app.command(verifying.verify)
 app.command(keeping.export)
 app.command(auditing.audit)
-app.command(keeping.topics)
+
+topics = App(
+    name="topics", help="The topics: are they there, do they fit; and what to do when the log is not as it should be."
+)
+topics.default(keeping.topics)
+topics.command(mending.unhang)
+topics.command(mending.accept_gap)
+topics.command(rebinding.rebind)
+app.command(topics)
 
 status = App(name="status", help="Change or show the status of credentials.")
 status.command(awarding.show)
@@ -61,6 +74,15 @@ review.command(reviewing.queue, name="list")
 review.command(reviewing.show)
 review.command(reviewing.decide)
 app.command(review)
+
+quarantine = App(name="quarantine", help="What was set aside, why, and giving it to the pipe again once it is mended.")
+quarantine.command(quarantining.listed, name="list")
+quarantine.command(quarantining.show)
+quarantine.command(quarantining.redrive)
+quarantine.command(quarantining.dismiss)
+app.command(quarantine)
+app.command(reconciling.reconcile)
+app.command(replaying.replay)
 
 keys = App(name="keys", help="The keys that sign credentials and status lists, and those of persons.")
 keys.command(key_schedule.create)

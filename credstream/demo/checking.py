@@ -12,6 +12,7 @@ from typing import Any, Final
 from openbadgeslib.ob3.ldp import OB3LdpVerifier
 from openbadgeslib.ob3.verifier import OB3VerificationError
 
+from credstream.quarantine.cases import set_aside
 from credstream.reading import committed, credentials
 from credstream.trust import of_installation
 from schemas.codec import decode
@@ -21,7 +22,6 @@ from schemas.events import (
     CredentialIssued,
     CredentialStatus,
     CredentialStatusChanged,
-    RecordQuarantined,
     Verdict,
 )
 from schemas.ids import issuer_did
@@ -72,10 +72,9 @@ def outcome(installation: Installation) -> Outcome:
     changes = (decode(record.value, CredentialStatusChanged) for record in committed(servers, STATUS_CHANGED))
     statuses = {change.credential_id: change.status for change in changes}
     issued = list(credentials(servers))
-    aside = (
-        decode(r.value, RecordQuarantined, max_bytes=QUARANTINED.max_bytes) for r in committed(servers, QUARANTINED)
-    )
-    return Outcome(issued, statuses, Counter(record.reason for record in aside), dict(_levels(servers)))
+    aside = (set_aside(record.value) for record in committed(servers, QUARANTINED))
+    reasons = Counter(one.reason for one in aside if one is not None)
+    return Outcome(issued, statuses, reasons, dict(_levels(servers)))
 
 
 def _levels(servers: str) -> Iterator[tuple[tuple[str, str], str | None]]:

@@ -11,6 +11,8 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from credstream.people import catalogue_signer, settings_of
+from credstream.quarantine.cases import set_aside
+from credstream.quarantine.redriving import redrive_known
 from credstream.reading import committed
 from credstream.rules import proposals
 from credstream.rules.adopted import AdoptedVersion, history, lanes_kept
@@ -24,7 +26,6 @@ from schemas.events import (
     CompetencyDecided,
     Disposition,
     Micros,
-    RecordQuarantined,
 )
 from schemas.topology import CATALOGUE_PUBLISHED, DECIDED, INBOX, QUARANTINED
 from services.signing.jws import HEADER
@@ -36,7 +37,6 @@ from streams.wording import endorsement_faults
 _ANSWER_S: Final = 60.0
 _AGAIN_S: Final = 10.0
 _FLUSH_S: Final = 30.0
-_SET_ASIDE_BYTES: Final = QUARANTINED.max_bytes + 65_536
 Say = Callable[[str], None]
 
 
@@ -100,11 +100,13 @@ def prepared(
     if faults := list(schedule_faults(last.catalogue if last else None, catalogue, now, lead=lead)):
         raise RefusedError(f"the keys of {catalogue.programme}: {'; '.join(faults)}")
     same = last is not None and (last.digest, last.effective_from) == (proposal.event.digest, effective_from)
+    if same:
+        redrive_known(installation, catalogue.programme, say)  # a publisher that died may have left some
     return proposal, last if same else None
 
 
 def adopt(installation: Installation, proposal: Proposal, *, say: Say = lambda _: None) -> Published:
-    """Have every lane adopt a proposal that enough people have signed.
+    """Have every lane adopt a proposal that enough people have signed; what waited in quarantine for it is redriven.
 
     Raises:
         RefusedError: More must sign, another version was adopted since it was made, or a lane refused the catalogue.
@@ -124,6 +126,7 @@ def adopt(installation: Installation, proposal: Proposal, *, say: Say = lambda _
         sent = [(HEADER, one.adopted.encode()) for one in proposal.signatures]
         lanes = set(range(installation.kafka.lanes))
         _have_adopted(installation, producer, (event, proposal.adopted, sent), lanes, say)
+    redrive_known(installation, event.programme, say)
     return Published(digest=event.digest, adoption_no=event.adoption_no, new=True)
 
 
@@ -267,7 +270,9 @@ def _answer(message: Any, event_id: str) -> int | None:
         RefusedError: The lane refused it, or set it aside.
     """
     if message.topic() == QUARANTINED.name:
-        aside = decode(message.value(), RecordQuarantined, max_bytes=_SET_ASIDE_BYTES)
+        aside = set_aside(message.value())
+        if aside is None:
+            return None
         ids = {header.value for header in aside.headers if header.name == "ce_id"}
         if aside.topic == INBOX.name and event_id.encode() in ids:
             raise RefusedError(

@@ -114,7 +114,7 @@ def _faults(catalogue: Catalogue) -> Iterator[str]:
     for achievement in catalogue.achievements:
         where, asked = f"achievement {achievement.id!a}", criteria_of(achievement.rule)
         if achievement.credits is not None and not 0 <= achievement.credits <= _MAX_CREDITS:
-            yield f"{where}: credits are from 0 to {_MAX_CREDITS} thousandths"
+            yield f"{where}: credits are from 0 to {_MAX_CREDITS // 1_000:,}"
         if wrong := list(rule_faults(achievement.rule)):
             yield from (f"{where}: {fault}" for fault in wrong)
             continue

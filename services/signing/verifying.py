@@ -1,4 +1,4 @@
-"""Verifies Open Badges 3.0 credentials and says so step by step (OB 3.0 §8, VCDM 2.0 §7.1).
+"""Verifies Open Badges 3.0 and learner records of them, and says so step by step (OB 3.0 §8, VCDM 2.0 §7.1).
 
 Nothing that a credential points to is ever fetched: issuers' documents and status lists are given. What is not among them
 reads "unknown", never "invalid".
@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from services.signing.badge import as_list, badge_fault, id_of, instant
-from services.signing.contexts import CREDENTIALS_V2, OPEN_BADGES_V3, UnknownContextError
+from services.signing.contexts import CLR_V2, CREDENTIALS_V2, OPEN_BADGES_V3, UnknownContextError
 from services.signing.data_integrity import CRYPTOSUITE, PURPOSE, proof_fault
 from services.signing.endorsed import Endorsements
 from services.signing.generic import Canonicaliser
@@ -23,10 +23,12 @@ from services.signing.jwt_proof import CompactJws, claims_fault, header_fault, i
 from services.signing.opening import UnopenableError, opened
 from services.signing.plain import UnsignableError, check_plain
 from services.signing.recipient import recipient_step
+from services.signing.records import credentials_step, is_record, record_fault, without_credentials
 from services.signing.status_lists import StatusLists
 from services.signing.verdict import Verdict, VerifyStep, worst
 
 _CONTEXT_START: Final = [CREDENTIALS_V2, OPEN_BADGES_V3]
+_RECORD_START: Final = [CREDENTIALS_V2, CLR_V2, OPEN_BADGES_V3]
 _DATA_MODELS: Final = (CREDENTIALS_V2, "https://www.w3.org/2018/credentials/v1")
 _OTHER_VERSION: Final = re.compile(r"https://purl\.imsglobal\.org/spec/ob/v3p0/context(-3\.\d\.\d)*\.json")
 _MAX_PROOFS: Final = 8
@@ -89,10 +91,11 @@ class Verifier:
         yield context
         if context.outcome != "pass":
             return
-        if fault := badge_fault(document):
+        record = is_record(document)
+        if fault := record_fault(document) if record else badge_fault(document):
             yield VerifyStep("schema", "fail", fault)
             return
-        yield VerifyStep("schema", "pass", "has what an Open Badge must have")
+        yield VerifyStep("schema", "pass", f"has what {'a learner record' if record else 'an Open Badge'} must have")
         issuer = id_of(document["issuer"])
         secured = tuple(
             self._with_successor(s, document) for s in self._secured(document, token, issuer, "credentials")
@@ -100,10 +103,13 @@ class Verifier:
         yield from secured
         yield self._dates(document)
         yield self._lists.step(document, issuer, "revocation")
-        yield self._suspension(document, issuer)
+        if not record:
+            yield self._suspension(document, issuer)
         # Endorsements can cost much, so those that nobody signed for are not judged.
         is_signed = any((step.name, step.outcome) == ("proof", "pass") for step in secured)
-        if endorsements := self._endorsements.step(document, is_signed=is_signed):
+        if record:
+            yield credentials_step(document, self._held, is_signed=is_signed)
+        elif endorsements := self._endorsements.step(document, is_signed=is_signed):
             yield endorsements
         if recipient is not None:
             yield recipient_step(document["credentialSubject"], recipient)
@@ -116,6 +122,10 @@ class Verifier:
         return (
             step if anew is None else replace(step, reason=f"{COMPROMISED}; the credential was issued anew as {anew}")
         )
+
+    def _held(self, document: Mapping[str, Any]) -> Verdict:
+        """Judge a credential that a learner record holds."""
+        return Verdict(tuple(self._steps(document, None, None)))
 
     def _secured(
         self, document: Mapping[str, Any], token: CompactJws | None, issuer: str, purpose: Purpose
@@ -144,7 +154,7 @@ class Verifier:
         if key is None:
             return
         try:
-            check_plain(document)
+            check_plain(without_credentials(document) if is_record(document) else document)
             holds = is_signed_with(token, key)
         except UnknownContextError as error:
             yield VerifyStep("proof", "unknown", str(error))
@@ -236,8 +246,10 @@ class Verifier:
 
 def _context_step(document: Mapping[str, Any]) -> VerifyStep:
     contexts = document.get("@context")
-    if isinstance(contexts, list) and contexts[:2] == _CONTEXT_START:
-        return VerifyStep("context", "pass", "VCDM 2.0 and Open Badges 3.0.3")
+    start = _RECORD_START if is_record(document) else _CONTEXT_START
+    if isinstance(contexts, list) and contexts[: len(start)] == start:
+        kind = "Comprehensive Learner Record 2.0.1" if is_record(document) else "Open Badges 3.0.3"
+        return VerifyStep("context", "pass", f"VCDM 2.0 and {kind}")
     is_known = _is_another_version(contexts) or _is_data_model_1(document)
     reason = "does not begin with the contexts of VCDM 2.0 and Open Badges 3.0.3"
     return VerifyStep("context", "unknown" if is_known else "fail", reason)

@@ -71,8 +71,11 @@ def decided(state: ListState, event: StatusDecided) -> ListState:
 
 
 def is_due(state: ListState, now: Micros, cadence: Cadence) -> bool:
-    """Say whether a new version must be published: the first at once, a change at the cadence, else before it goes stale."""
-    if state.version == 0:
+    """Say whether a new version must be published: the first at once, a change at the cadence, else before it goes stale.
+
+    One that a clock which ran ahead has dated in the future is replaced: no verifier would take it yet.
+    """
+    if state.version == 0 or state.published_at - now >= cadence.every:
         return True
     if state.pending:
         return now - state.published_at >= cadence.every

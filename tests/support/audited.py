@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -20,15 +20,20 @@ from credstream.audit.trust import Pinned, Trust
 from schemas import codec
 from schemas.catalogue import Achievement, Assessment, Catalogue, Issuer, Key, Provider, Transition, canonical, pack
 from schemas.events import (
+    REDRIVEN_FROM,
+    AssessmentCompleted,
     AwardRequested,
     CatalogueAdopted,
     CataloguePublished,
     IdentityHash,
     LearnerProfiled,
     ProfileBody,
+    QuarantineResolved,
     RecognitionBody,
+    RecordQuarantined,
     ReevaluationRequested,
     ReissueRequested,
+    Resolution,
     ResultKind,
     ReviewAnswer,
     ReviewDecided,
@@ -38,7 +43,7 @@ from schemas.events import (
 )
 from schemas.ids import content_digest, credential_uuid, lane_of, learner_key
 from schemas.rules import All, Count, Holds, Level, Renewal, Result, Rule, Span, Validity
-from schemas.topology import CATALOGUE_PUBLISHED, CLAIMED, INBOX, STATUS_DECIDED, TOPICS, Processor, Topic
+from schemas.topology import CATALOGUE_PUBLISHED, CLAIMED, INBOX, QUARANTINED, STATUS_DECIDED, TOPICS, Processor, Topic
 from services.competency.ledger import Naming
 from services.signing.jws import sign_detached
 from services.signing.keys import Signer, seed_signer
@@ -284,6 +289,25 @@ class Maker:
         value = codec.encode(event)
         self.tell(who, value, (("jws", sign_detached(value, signer, "sam")),))
 
+    def redrive(self, which: Callable[[RecordQuarantined], bool], note: str) -> None:
+        """Give the last record set aside that fits to the inbox again, under its learner's key."""
+        _, _, aside = self.log.find(QUARANTINED, lambda e: isinstance(e, RecordQuarantined) and which(e))
+        event = codec.decode(aside.value, AssessmentCompleted)
+        key = learner_key(event.programme, event.learner_ref)
+        lane, source = lane_of(key, LANES), f"{aside.topic}/{aside.partition}@{aside.offset}"
+        at = len(self.log.records_of[INBOX.name, lane])
+        headers = [(header.name, header.value) for header in aside.headers]
+        self.take(lane, key, aside.value, [*headers, (REDRIVEN_FROM, source.encode())])
+        self.resolve(which_is(aside), redriven_partition=lane, redriven_offset=at, note=note)
+
+    def resolve(self, which: Callable[[RecordQuarantined], bool], **about: Any) -> None:
+        """Say what was done about the last record set aside that fits."""
+        lane, _, aside = self.log.find(QUARANTINED, lambda e: isinstance(e, RecordQuarantined) and which(e))
+        stated = {"resolution": Resolution.REDRIVEN, "resolved_by": "sam", "resolved_at": self.now, **about}
+        names = ("stage", "topic", "partition", "offset")
+        event = QuarantineResolved(**{name: getattr(aside, name) for name in names}, **stated)
+        self.log.append(QUARANTINED, lane, self.now, None, codec.encode(event))
+
     def done(self) -> MemoryLog:
         """The log, at rest."""
         self.publish_lists()
@@ -299,6 +323,10 @@ class Maker:
 
 
 RETRACTED = {"kind": ResultKind.RETRACTED, "revision": 1, "score": None, "passed": None}
+
+
+def which_is(aside: RecordQuarantined) -> Callable[[RecordQuarantined], bool]:
+    return lambda other: (other.topic, other.partition, other.offset) == (aside.topic, aside.partition, aside.offset)
 
 
 def healthy() -> MemoryLog:
@@ -381,6 +409,10 @@ def _broken(made: Maker) -> None:
     wrong = 1 - lane_of(learner_key(PROGRAMME, learner(1)), LANES)
     made.take(wrong, learner_key(PROGRAMME, learner(1)), codec.encode(other))
     made.take(0, b"no key of ours", codec.encode(other))
+    made.redrive(lambda e: e.reason == "unknown_assessment", "the first time")  # set aside again
+    made.redrive(lambda e: e.reason == "unknown_assessment", "the second time")
+    made.redrive(lambda e: e.reason == "wrong_lane" and e.key == b"no key of ours", "with its own key")  # decided
+    made.resolve(lambda e: e.reason == "tombstone", resolution=Resolution.DISMISSED)
 
 
 TRUST = Trust(

@@ -13,7 +13,8 @@ from support.audited import LANES, MemoryLog
 from support.competency import BASE_URL
 
 from credstream.audit.public import Answer
-from schemas.codec import decode, decode_any, published_schemas
+from credstream.quarantine.cases import set_aside
+from schemas.codec import decode, published_schemas
 from schemas.errors import MalformedError
 from schemas.events import (
     AssessmentCompleted,
@@ -21,7 +22,6 @@ from schemas.events import (
     CompetencyDecided,
     CredentialIssued,
     CredentialStatusChanged,
-    RecordQuarantined,
     StatusListPublished,
 )
 from schemas.topology import DECIDED, INBOX, ISSUED, LIST_PUBLISHED, QUARANTINED, STATUS_CHANGED, Topic
@@ -58,7 +58,7 @@ def issued(log: MemoryLog) -> list[CredentialIssued]:
 def counts(log: MemoryLog) -> dict[str, Any]:
     """What an export counts."""
     decided = [decode(value, CompetencyDecided) for value in values(log, DECIDED)]
-    aside = [decode_any(value, [RecordQuarantined], max_bytes=10_000_000) for value in values(log, QUARANTINED)]
+    aside = [one for value in values(log, QUARANTINED) if (one := set_aside(value)) is not None]
     return {
         "received": len(values(log, INBOX)),
         "credentials": len(issued(log)),

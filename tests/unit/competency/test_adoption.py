@@ -133,6 +133,7 @@ def test_a_catalogue_needs_a_key_for_each_purpose_that_is_active(purpose: str) -
     assert (disposition, detail) == (Disposition.REFUSED, f"keys: none for {purpose} is active")
 
 
+@pytest.mark.fault("K4", "E19")
 def test_a_claim_uses_the_key_in_force_when_it_is_claimed() -> None:
     lane, first = CompetencyLane(), catalogue({"a": EASY})
     later = Key(id="credentials-2", purpose="credentials", public_key_multibase="z6Mk3", active_from=lane.now + DAY)
@@ -162,6 +163,7 @@ def test_a_catalogue_whose_only_key_is_compromised_is_refused() -> None:
     assert (disposition, detail) == (Disposition.REFUSED, "keys: none for credentials is active")
 
 
+@pytest.mark.fault("E17")
 @pytest.mark.parametrize("signer", [OTHER_SIGNER, STAFF_SIGNER, None], ids=["stranger", "staff", "nobody"])
 def test_only_a_pinned_catalogue_key_changes_the_rules(signer: LocalSigner | None) -> None:
     lane = CompetencyLane()
@@ -173,6 +175,7 @@ def test_only_a_pinned_catalogue_key_changes_the_rules(signer: LocalSigner | Non
     assert raised.value.reason is QuarantineReason.BAD_SIGNATURE
 
 
+@pytest.mark.fault("E17")
 @pytest.mark.parametrize(
     ("signer", "kid"),
     [(OTHER_SIGNER, "sam"), (CATALOGUE_SIGNER, "offline"), (STAFF_SIGNER, "kim")],

@@ -25,6 +25,7 @@ def lane_of(signers: dict[str, Any], **settings: Any) -> IssuingLane:
     return lane
 
 
+@pytest.mark.fault("K5")
 @settings(max_examples=60, deadline=None)
 @given(
     happenings=st.lists(
@@ -64,6 +65,7 @@ def test_whoever_is_away_and_when_each_claim_is_signed_once_in_order_with_the_sa
     }
 
 
+@pytest.mark.fault("K3")
 def test_a_worker_without_the_key_or_with_another_one_lets_that_programme_wait_and_no_other() -> None:
     lane = lane_of({"one": SwitchSigner(), "two": seed_signer(bytes([1] * 32))})
     third = catalogue_of("three")
@@ -123,6 +125,7 @@ def test_what_can_never_be_issued_parks_the_lane_where_it_stands_and_does_not_wa
         lane.take(claim(catalogue_of("one"), achievement="nothing"))
 
 
+@pytest.mark.fault("K5")
 def test_a_slow_signer_gets_its_turn_and_leaves_the_others_theirs() -> None:
     now = 0.0
 
@@ -141,6 +144,20 @@ def test_a_slow_signer_gets_its_turn_and_leaves_the_others_theirs() -> None:
     assert lane.numbers("one") == [0, 1, 2, 3, 4, 5]
 
 
+def test_a_signer_that_is_fast_needs_no_turns() -> None:
+    now = 0.0
+
+    class Fast(SwitchSigner):
+        def sign(self, data: bytes, *, check: bool = True) -> bytes:
+            nonlocal now
+            now += 0.009
+            return super().sign(data, check=check)
+
+    lane = lane_of({"one": Fast()}, clock=lambda: now)
+    lane.take(*(claim(catalogue_of("one"), number) for number in range(200)))
+    assert lane.numbers("one") == list(range(200))
+
+
 def test_one_signature_in_64_is_checked_by_claim_number() -> None:
     signer = SwitchSigner()
     lane = lane_of({"one": signer})
@@ -148,6 +165,7 @@ def test_one_signature_in_64_is_checked_by_claim_number() -> None:
     assert (signer.asked, signer.checked) == (130, 3)
 
 
+@pytest.mark.fault("K7")
 def test_a_key_that_has_ended_signs_nothing_dated_later_until_its_end_is_moved() -> None:
     ends = catalogue_of("one", replace(KEY, active_until=AT + 1_000_000))
     lane = IssuingLane(IssuingStage({("one", "credentials-1"): SwitchSigner()}))

@@ -65,6 +65,7 @@ def a_folder(key: Path, _place: Installation) -> None:
     key.mkdir()
 
 
+@pytest.mark.fault("K1", "K2", "K3")
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -93,6 +94,7 @@ def test_a_key_that_cannot_be_used_keeps_the_processor_from_starting(
     assert "something else" not in message
 
 
+@pytest.mark.fault("K1")
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
 def test_a_key_that_is_unreadable_is_refused(place: Installation) -> None:
     place.secret_path(f"keys/{PROGRAMME}/credentials-1.pem").chmod(0)

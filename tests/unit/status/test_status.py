@@ -99,6 +99,7 @@ ACTS = st.lists(
 )
 
 
+@pytest.mark.fault("L2")
 @settings(max_examples=60, deadline=None)
 @given(acts=ACTS)
 def test_set_bits_are_the_revocations_and_none_is_ever_cleared(acts: list[tuple[str, int]]) -> None:
@@ -148,6 +149,21 @@ def test_a_list_is_published_at_once_then_at_the_cadence_then_before_it_goes_sta
     assert [e.version for e in lists_in(heartbeat)] == [3]
 
 
+@pytest.mark.fault("C1")
+def test_a_list_that_a_wrong_clock_dated_in_the_future_is_replaced_at_once_when_the_clock_is_right() -> None:
+    works = stage()
+    lane = works.step(Lists(0, {}), {}, record(OPENED)).lane
+    ahead = works.idle(lane, {}, START + 400 * 86_400 * SECOND)
+    assert ahead is not None
+    changed = works.step(ahead.lane, {}, record(decided(1, 7))).lane
+    for waiting in (ahead.lane, changed):
+        right = works.idle(waiting, {}, START)
+        assert right is not None
+        [event] = lists_in(right)
+        assert (event.version, event.published_at) == (2, START)
+        assert works.idle(right.lane, {}, START + SECOND) is None
+
+
 def test_an_urgent_change_is_published_in_its_own_step() -> None:
     works = stage()
     lane = works.step(Lists(0, {}), {}, record(OPENED)).lane
@@ -165,6 +181,7 @@ def test_a_suspension_is_told_and_never_shows_in_the_list() -> None:
     ]
 
 
+@pytest.mark.fault("B3")
 def test_a_missing_decision_parks_the_lane() -> None:
     works = stage()
     lane = works.step(Lists(0, {}), {}, record(OPENED)).lane
