@@ -11,6 +11,7 @@ from sqlalchemy import Table
 from schemas.codec import decode
 from schemas.events import (
     CataloguePublished,
+    ClaimVoided,
     CompetencyDecided,
     CredentialIssued,
     CredentialStatusChanged,
@@ -102,8 +103,11 @@ class Rows:
             )
 
     def issued(self, value: bytes) -> None:
-        """One credential."""
-        event = decode(value, CredentialIssued)
+        """One credential, or one claim that gets none."""
+        event = decode(value, CredentialIssued, ClaimVoided)
+        if isinstance(event, ClaimVoided):
+            self._tally("voided", f"{event.programme}/{event.achievement}", event.claimed_at)
+            return
         self._tally("issued", f"{event.programme}/{event.achievement}", event.claimed_at)
         shared = {name: getattr(event, name) for name in _CREDENTIAL}
         self.by_table[CREDENTIAL].append({"id": event.credential_id, "document": event.credential, **shared})

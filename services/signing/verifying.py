@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
@@ -17,7 +18,7 @@ from services.signing.contexts import CLR_V2, CREDENTIALS_V2, OPEN_BADGES_V3, Un
 from services.signing.data_integrity import CRYPTOSUITE, PURPOSE, proof_fault
 from services.signing.endorsed import Endorsements
 from services.signing.generic import Canonicaliser
-from services.signing.issuers import Issuers, KeyTerm, Purpose, did_key_document
+from services.signing.issuers import COMPROMISED, Issuers, KeyTerm, Purpose, did_key_document
 from services.signing.jwt_proof import CompactJws, claims_fault, header_fault, is_read, is_signed_with
 from services.signing.opening import UnopenableError, opened
 from services.signing.plain import UnsignableError, check_plain
@@ -35,6 +36,8 @@ _NO_TERMS: Final[Mapping[str, KeyTerm]] = MappingProxyType({})
 
 Suspended = Callable[[str], bool | None]
 """Says of a credential's id whether its issuer has suspended it; None when that cannot be told."""
+Reissued = Callable[[str], str | None]
+"""Says of a credential's id as what it was issued anew; None when it was not, or that cannot be told."""
 
 
 class Verifier:
@@ -47,6 +50,7 @@ class Verifier:
         now: datetime,
         terms: Mapping[str, KeyTerm] = _NO_TERMS,
         is_suspended: Suspended | None = None,
+        reissued_as: Reissued | None = None,
         canonicaliser: Canonicaliser | None = None,
     ) -> None:
         """Know what is trusted here.
@@ -56,6 +60,7 @@ class Verifier:
             now: An aware instant.
             terms: For what and when issuers use their keys, by verification method, where that is known.
             is_suspended: Tells suspensions, which are in no status list.
+            reissued_as: Tells what was issued in place of a credential whose key was compromised.
             canonicaliser: One to share, with the shapes that it has met.
         """
         self._now = now
@@ -63,7 +68,7 @@ class Verifier:
         self._issuers = Issuers(documents, terms, now)
         self._lists = StatusLists(documents, self._list_steps)
         self._endorsements = Endorsements(self._endorsement_steps)
-        self._is_suspended = is_suspended
+        self._is_suspended, self._reissued_as = is_suspended, reissued_as
 
     def verify(self, credential: bytes, *, recipient: str | None = None) -> Verdict:
         """Return the verdict on one credential's bytes; whatever they are, it is an answer and no error.
@@ -92,7 +97,9 @@ class Verifier:
             return
         yield VerifyStep("schema", "pass", f"has what {'a learner record' if record else 'an Open Badge'} must have")
         issuer = id_of(document["issuer"])
-        secured = tuple(self._secured(document, token, issuer, "credentials"))
+        secured = tuple(
+            self._with_successor(s, document) for s in self._secured(document, token, issuer, "credentials")
+        )
         yield from secured
         yield self._dates(document)
         yield self._lists.step(document, issuer, "revocation")
@@ -110,6 +117,15 @@ class Verifier:
     def _held(self, document: Mapping[str, Any]) -> Verdict:
         """Judge a credential that a learner record holds."""
         return Verdict(tuple(self._steps(document, None, None)))
+
+    def _with_successor(self, step: VerifyStep, document: Mapping[str, Any]) -> VerifyStep:
+        """Say of a credential whose key was compromised what was issued in its place, where that is known."""
+        if step.reason != COMPROMISED or self._reissued_as is None:
+            return step
+        anew = self._reissued_as(str(document.get("id")))
+        return (
+            step if anew is None else replace(step, reason=f"{COMPROMISED}; the credential was issued anew as {anew}")
+        )
 
     def _secured(
         self, document: Mapping[str, Any], token: CompactJws | None, issuer: str, purpose: Purpose

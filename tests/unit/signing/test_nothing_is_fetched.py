@@ -66,7 +66,8 @@ sys.addaudithook(_watch)
 def watched() -> Iterator[list[str]]:
     """Note whatever is looked up, connected to, or opened of what the addresses name, by any library of this process."""
     global _seen  # noqa: PLW0603  an audit hook cannot be taken away again
-    _seen = found = []
+    found: list[str] = []
+    _seen = found
     try:
         yield found
     finally:
