@@ -49,10 +49,14 @@ def journal(log: MemoryLog, path: Path, **last: Any) -> Path:
     return path
 
 
+def answers(log: MemoryLog) -> list[CredentialIssued | ClaimVoided]:
+    """Return what became of each claim."""
+    return [decode(value, CredentialIssued, ClaimVoided) for value in values(log, ISSUED)]
+
+
 def issued(log: MemoryLog) -> list[CredentialIssued]:
     """Return the credentials; claims that got none are passed over."""
-    events = [decode(value, CredentialIssued, ClaimVoided) for value in values(log, ISSUED)]
-    return [event for event in events if isinstance(event, CredentialIssued)]
+    return [event for event in answers(log) if isinstance(event, CredentialIssued)]
 
 
 def counts(log: MemoryLog) -> dict[str, Any]:
@@ -99,6 +103,9 @@ class FakeGateway:
             "decided": Counter(str(one.disposition) for one in decided),
             "verdict": Counter(str(outcome.verdict) for outcome in outcomes),
             "issued": Counter(f"{one.programme}/{one.achievement}" for one in issued(self.log)),
+            "voided": Counter(
+                f"{one.programme}/{one.achievement}" for one in answers(self.log) if isinstance(one, ClaimVoided)
+            ),
             "status": Counter(str(one.status) for one in changed),
             "quarantined": Counter(counts(self.log)["quarantine_reasons"]),
         }
