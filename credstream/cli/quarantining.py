@@ -39,7 +39,8 @@ from streams.settings import Installation
 
 Ids = Annotated[str, Parameter(name="ID", help="As `credstream quarantine list` names it: lane@offset.")]
 Reason = Annotated[
-    tuple[QuarantineReason, ...], Parameter(name="--reason", negative=(), help="Only this reason; may be repeated.")
+    tuple[QuarantineReason, ...],
+    Parameter(name="--reason", negative=(), show_default=False, help="Only this reason; may be repeated."),
 ]
 Provider = Annotated[str | None, Parameter(name="--provider", help="Only what this provider sent.")]
 OfProgramme = Annotated[str | None, Parameter(name="--programme", help="Only what was sent for this programme.")]
