@@ -108,7 +108,7 @@ def _binding(found: Kept, now: Mapping[str, str | None], anew: set[str]) -> Bind
     bound = said is not None and all(now.get(name) == one for name, one in said["topics"].items())
     if bound or (not found.state and found.position <= 0):  # or it never began
         return None
-    restarts = input_of(found.processor).name in anew
+    restarts = input_of(found.processor).name in anew - {INBOX.name}
     return Binding(
         processor=found.processor,
         lane=found.lane,
