@@ -388,8 +388,37 @@ class CredentialIssued(Struct, frozen=True, kw_only=True):
     level: str | None = None
 
 
+class VoidReason(StrEnum):
+    """Why a claim gets no credential; a closed list."""
+
+    KEY_COMPROMISED = "key_compromised"
+
+
+class ClaimVoided(Struct, frozen=True, kw_only=True):
+    """A claim that will have no credential: the catalogue that `catalogue_digest` names says that its key was compromised.
+
+    The award stays; it is claimed anew, with another key, as its next edition.
+    """
+
+    claim_no: int
+    lane: int
+    programme: str
+    learner_ref: str
+    achievement: str
+    award: int
+    edition: int
+    credential_id: str
+    key_id: str
+    claimed_at: Micros
+    reason: VoidReason
+    catalogue_digest: str
+
+
 class StatusListOpened(Struct, frozen=True, kw_only=True):
-    """A lane's next status list is to be published, before the first credential points to it."""
+    """A lane's next status list is to be published, before the first credential points to it.
+
+    `key_id` signs it unless the catalogue adopted last has another status key in force.
+    """
 
     decision_no: int
     lane: int
@@ -562,6 +591,7 @@ Event: TypeAlias = (
     | CompetencyDecided
     | CredentialClaimed
     | CredentialIssued
+    | ClaimVoided
     | StatusListOpened
     | StatusDecided
     | StatusListPublished

@@ -218,8 +218,11 @@ class CompetencyStage:
         outputs = self._outputs(record, adopted.programme.encode(), decision)
         if decision.decided.disposition is not Disposition.ADOPTED:
             return Step(decision.ledger, outputs)
-        forwarded = Output(topic=CLAIMED, key=record.key, value=record.value, headers=record.headers)
-        return Step(decision.ledger, [*outputs, forwarded], stored)
+        forwarded = [
+            Output(topic=topic, key=record.key, value=record.value, headers=record.headers)
+            for topic in (CLAIMED, STATUS_DECIDED)
+        ]
+        return Step(decision.ledger, [*outputs, *forwarded], stored)
 
     def _kept(self, lane: Ledger, state: Mapping[bytes, bytes], record: Record, key: bytes) -> bytes | None:
         """Return what is kept of the learner. Whoever is kept here belongs here; the others' lane is computed."""

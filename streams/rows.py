@@ -11,6 +11,7 @@ from sqlalchemy import Table
 from schemas.codec import decode
 from schemas.events import (
     CataloguePublished,
+    ClaimVoided,
     CompetencyDecided,
     CredentialIssued,
     CredentialStatusChanged,
@@ -38,6 +39,7 @@ from streams.tables import (
     QUARANTINE,
     RESOLUTION,
     STATUS_LIST,
+    VOIDED,
 )
 
 Tally: TypeAlias = tuple[str, str, int]
@@ -115,8 +117,12 @@ class Rows:
             )
 
     def issued(self, value: bytes) -> None:
-        """One credential."""
-        event = decode(value, CredentialIssued)
+        """One credential, or one claim that gets none."""
+        event = decode(value, CredentialIssued, ClaimVoided)
+        if isinstance(event, ClaimVoided):
+            row = {name: getattr(event, name) for name in VOIDED.columns.keys()}  # noqa: SIM118  not a dict
+            self._add(VOIDED, row, _tally("voided", f"{event.programme}/{event.achievement}", event.claimed_at))
+            return
         shared = {name: getattr(event, name) for name in _CREDENTIAL}
         tally = _tally("issued", f"{event.programme}/{event.achievement}", event.claimed_at)
         self._add(CREDENTIAL, {"id": event.credential_id, "document": event.credential, **shared}, tally)

@@ -34,6 +34,7 @@ from streams.tables import (
     add_up,
     insert_new,
     open_database,
+    set_aside_damaged,
     upsert_newest,
 )
 
@@ -172,6 +173,8 @@ def main(installation: Installation) -> int:
     """
     if installation.database_url.startswith("sqlite"):
         (installation.folder / "views").mkdir(exist_ok=True)
+    if aside := set_aside_damaged(installation.database_url):
+        log.error("the views' file is damaged; it is now %s, and the views are built anew from the log", aside)
     app = _ViewsApp(
         Processor.VIEWS.value,
         broker=";".join(f"kafka://{server}" for server in installation.bootstrap_servers.split(",")),

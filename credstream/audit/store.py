@@ -47,6 +47,10 @@ CREATE TABLE issued (
     PRIMARY KEY (lane, at)) WITHOUT ROWID;
 CREATE INDEX issued_no ON issued (programme, lane, no);
 CREATE INDEX issued_credential ON issued (credential);
+CREATE TABLE voided (
+    lane INTEGER, at INTEGER, programme TEXT, no INTEGER, credential TEXT, key_id TEXT, catalogue TEXT,
+    PRIMARY KEY (lane, at)) WITHOUT ROWID;
+CREATE INDEX voided_no ON voided (programme, lane, no);
 CREATE TABLE status (
     lane INTEGER, at INTEGER, list TEXT, no INTEGER, kind TEXT, learner TEXT, credential TEXT, status TEXT, reason TEXT,
     place INTEGER, cause TEXT, urgent INTEGER, decided_at INTEGER, key_id TEXT, PRIMARY KEY (lane, at)) WITHOUT ROWID;

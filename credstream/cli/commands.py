@@ -10,10 +10,13 @@ from credstream.cli import (
     asking,
     auditing,
     awarding,
+    compromising,
     demonstrating,
     endorsing,
     holding,
     keeping,
+    key_checking,
+    key_schedule,
     keyring,
     mending,
     quarantining,
@@ -82,7 +85,12 @@ app.command(reconciling.reconcile)
 app.command(replaying.replay)
 
 keys = App(name="keys", help="The keys that sign credentials and status lists, and those of persons.")
-keys.command(keeping.create_key, name="create")
+keys.command(key_schedule.create)
+keys.command(key_schedule.table, name="list")
+keys.command(key_schedule.rotate)
+keys.command(key_schedule.retire)
+keys.command(compromising.compromised)
+keys.command(key_checking.check)
 keys.command(keyring.person)
 app.command(keys)
 

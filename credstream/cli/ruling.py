@@ -18,7 +18,7 @@ from credstream.cli.console import DEFAULT_FOLDER, Data, Exit, Json, err, instal
 from credstream.rules.explaining import differences, explained_rule, names_of
 from credstream.rules.grammar import json_schema
 from credstream.rules.loader import Draft, load
-from credstream.rules.testing import Tested, run_examples, said
+from credstream.rules.testing import Tested, decided_in_words, expected_in_words, run_examples
 from schemas.catalogue import Catalogue, canonical
 from schemas.errors import RefusedError
 from schemas.ids import content_digest
@@ -59,7 +59,7 @@ def try_examples(
     names = names_of(draft, "en")
     for tested in found:
         if every or not tested.passed:
-            out.print(_tested_tree(tested, names))
+            out.print(_tested_tree(tested, names, draft.time_zone))
     without = sorted({a.id for a in draft.achievements} - {example.achievement for example in draft.examples})
     failed = sum(not tested.passed for tested in found)
     out.print(f"{len(found) - failed} of {len(found)} examples are decided as expected")
@@ -72,23 +72,19 @@ def examples_hold(draft: Draft) -> bool:
     """Run a draft's examples; show those that are decided otherwise than their authors expect."""
     failed = [tested for tested in run_examples(draft) if not tested.passed]
     for tested in failed:
-        err.print(_tested_tree(tested, names_of(draft, "en")))
+        err.print(_tested_tree(tested, names_of(draft, "en"), draft.time_zone))
     if failed:
         err.print(f"not published: {len(failed)} of {len(draft.examples)} examples are decided otherwise")
     return not failed
 
 
-def _tested_tree(tested: Tested, names: Mapping[str, str]) -> Tree:
+def _tested_tree(tested: Tested, names: Mapping[str, str], zone: str) -> Tree:
     example = tested.example
     mark = "[green]✓[/]" if tested.passed else "[red]✗[/]"
     tree = Tree(f"{mark} [bold]{escape(example.achievement)}[/]: {escape(example.name)}  ({example.place})")
-    expected = said(example.attained, example.again or (), example.valid_until)
-    last = tested.times[-1] if tested.times else None
-    got = said(tested.attained, [t.since for t in tested.times[1:]], last.valid_until if last else None)
-    expected += f", level {example.level}" if example.level else ""
-    got += f", level {tested.level}" if tested.level else ""
-    tree.add(escape(f"decided: {got}" if tested.passed else f"expected: {expected}; decided: {got}"))
-    for line in render(tested.explanation, names=names):
+    got = decided_in_words(tested, zone)
+    tree.add(escape(f"decided: {got}" if tested.passed else f"expected: {expected_in_words(example)}; decided: {got}"))
+    for line in render(tested.explanation, names=names, zone=zone):
         tree.add(escape(line))
     return tree
 

@@ -13,7 +13,7 @@ from openbadgeslib.ob3.ldp import OB3LdpVerifier
 from openbadgeslib.ob3.verifier import OB3VerificationError
 
 from credstream.quarantine.cases import set_aside
-from credstream.reading import committed
+from credstream.reading import committed, credentials
 from credstream.trust import of_installation
 from schemas.codec import decode
 from schemas.events import (
@@ -25,7 +25,7 @@ from schemas.events import (
     Verdict,
 )
 from schemas.ids import issuer_did
-from schemas.topology import DECIDED, ISSUED, QUARANTINED, STATUS_CHANGED
+from schemas.topology import DECIDED, QUARANTINED, STATUS_CHANGED
 from streams.settings import Installation
 
 SAMPLE: Final = 300
@@ -71,7 +71,7 @@ def outcome(installation: Installation) -> Outcome:
     servers = installation.bootstrap_servers
     changes = (decode(record.value, CredentialStatusChanged) for record in committed(servers, STATUS_CHANGED))
     statuses = {change.credential_id: change.status for change in changes}
-    issued = [decode(record.value, CredentialIssued) for record in committed(servers, ISSUED)]
+    issued = list(credentials(servers))
     aside = (set_aside(record.value) for record in committed(servers, QUARANTINED))
     reasons = Counter(one.reason for one in aside if one is not None)
     return Outcome(issued, statuses, reasons, dict(_levels(servers)))

@@ -82,6 +82,15 @@ class Records:
         joined = CREDENTIAL.outerjoin(CREDENTIAL_STATUS, CREDENTIAL.c.id == CREDENTIAL_STATUS.c.credential_id)
         return self._one(select(CREDENTIAL, *status).select_from(joined).where(CREDENTIAL.c.id == credential_id))
 
+    def superseding(self, credential_id: str) -> str | None:
+        """Return the id of the credential that was issued in place of this one."""
+        old = self.credential(credential_id)
+        if old is None:
+            return None
+        same = (CREDENTIAL.c.programme == old.programme) & (CREDENTIAL.c.learner_ref == old.learner_ref)
+        row = self._one(select(CREDENTIAL.c.id).where(same, CREDENTIAL.c.supersedes == credential_id))
+        return None if row is None else str(row.id)
+
     def status_list(self, url: str) -> Row[Any] | None:
         """Return the newest version of a status list."""
         return self._one(select(STATUS_LIST).where(STATUS_LIST.c.url == url))

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from schemas.codec import decode_any
 from schemas.events import (
     CatalogueAdopted,
+    ClaimVoided,
     CompetencyDecided,
     CredentialClaimed,
     CredentialIssued,
@@ -25,6 +26,7 @@ Fault: TypeAlias = tuple[str, str]
 _OUTPUTS: Final = {Processor.COMPETENCY: (DECIDED, CLAIMED, STATUS_DECIDED), Processor.ISSUING: (ISSUED,)}
 _KINDS: Final = (
     CatalogueAdopted,
+    ClaimVoided,
     CompetencyDecided,
     CredentialClaimed,
     CredentialIssued,
@@ -87,10 +89,10 @@ class Published:
             if name not in self._off and (extra := next(found, None)) is not None:
                 yield extra[0], f"the replay does not say {_named(extra[1])}"
 
-    def next_issued(self) -> CredentialIssued | None:
-        """Return the next credential of the lane."""
+    def next_answer(self) -> CredentialIssued | ClaimVoided | None:
+        """Return what became of the next claim of the lane."""
         found: Any = next(self._found[ISSUED.name], (None, None))[1]
-        return found if isinstance(found, CredentialIssued) else None
+        return found if isinstance(found, CredentialIssued | ClaimVoided) else None
 
     def _numbered(self, topic: Topic) -> Generator[tuple[str, Any], None, None]:
         """Yield the records of the lane without repeats, as every reader counts them: what is not above the last number is one."""

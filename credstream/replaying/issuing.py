@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 
 from credstream.replaying.comparing import Fault, Published
-from schemas.catalogue import Catalogue
+from schemas.catalogue import Key
 from schemas.codec import decode
 from schemas.errors import UnavailableError
-from schemas.events import CredentialClaimed, CredentialIssued
+from schemas.events import ClaimVoided, CredentialClaimed, CredentialIssued
 from schemas.topology import ISSUED, Topic
 from services.signing.keys import Signer, is_signed_by
 from services.signing.multikey import from_base58
-from streams.issuing import IssuingStage, Progress
+from streams.issuing import IssuingStage
 
 _AHEAD: Final = 50_000
 """How many credentials are looked through for one claim: those of other programmes may have been signed before it."""
@@ -39,15 +39,16 @@ class ReplayedIssuing(IssuingStage):
     def __init__(self, published: Published) -> None:
         """Take signatures from this lane's credentials."""
         super().__init__({}, clock=lambda: 0.0)
-        self._published, self._ahead = published, dict[tuple[str, int], CredentialIssued]()
+        self._answers, self._ahead = published, dict[tuple[str, int], CredentialIssued | ClaimVoided]()
         self._signed_by: _Known | None = None
 
     def fault(self, topic: Topic, value: bytes | None) -> Fault | None:
-        """Return where and how the credential that was issued differs from this one, None when it does not."""
-        wanted = decode(value, CredentialIssued)
-        found = self._ahead.pop((wanted.programme, wanted.claim_no), None)
+        """Return where and how what became of a claim differs from this, None when it does not."""
+        wanted = decode(value, CredentialIssued, ClaimVoided)
+        found = self._answer(wanted.programme, wanted.claim_no)
+        self._ahead.pop((wanted.programme, wanted.claim_no), None)
         where = f"{topic.name}/{wanted.lane}@claim {wanted.claim_no} of {wanted.programme}"
-        if self._signed_by is not None and not self._signed_by.fits:
+        if isinstance(wanted, CredentialIssued) and self._signed_by is not None and not self._signed_by.fits:
             return where, "its signature is not over what its claim says"
         return None if found == wanted else (where, "it is not what its claim says")
 
@@ -56,23 +57,19 @@ class ReplayedIssuing(IssuingStage):
         for programme, number in self._ahead:
             yield f"{ISSUED.name}@claim {number} of {programme}", "no claim that was taken says so"
 
-    def _signer(
-        self, lane: Progress, claim: CredentialClaimed, catalogue: Catalogue, state: Mapping[bytes, bytes]
-    ) -> Signer:
-        del lane, state
-        issued = self._issued(claim.programme, claim.claim_no)
-        if issued is None:
+    def _signer(self, claim: CredentialClaimed, published: Key | None) -> Signer:
+        issued = self._answer(claim.programme, claim.claim_no)
+        if published is None or not isinstance(issued, CredentialIssued):
             raise UnavailableError(f"claim {claim.claim_no} of {claim.programme} was not issued")
         proof: Any = msgspec.json.decode(issued.credential)["proof"][0]
-        key = next(key for key in catalogue.keys if key.id == claim.key_id)
-        self._signed_by = _Known(key.public_key_multibase, from_base58(proof["proofValue"][1:]))
+        self._signed_by = _Known(published.public_key_multibase, from_base58(proof["proofValue"][1:]))
         return self._signed_by
 
-    def _issued(self, programme: str, claim_no: int) -> CredentialIssued | None:
+    def _answer(self, programme: str, claim_no: int) -> CredentialIssued | ClaimVoided | None:
         wanted = (programme, claim_no)
         while wanted not in self._ahead and len(self._ahead) < _AHEAD:
-            issued = self._published.next_issued()
-            if issued is None:
+            answer = self._answers.next_answer()
+            if answer is None:
                 break
-            self._ahead[issued.programme, issued.claim_no] = issued
+            self._ahead[answer.programme, answer.claim_no] = answer
         return self._ahead.get(wanted)

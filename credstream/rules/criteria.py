@@ -120,15 +120,21 @@ class CriteriaReader(Values):
         return found
 
     def _result(self, value: Value) -> Result:
-        members = self.members(value, grammar.CRITERIA["result"])
-        assessment = self.known_assessment(members.get("assessment", NOTHING))
+        fields = grammar.CRITERIA["result"]
+        members = self.members(value, fields)
+        if isinstance(value.content, Mapping) and len(members.keys() & set(fields.either)) != 1:
+            self.mistakes.add(value.place, f"one of {' and '.join(fields.either)} is wanted here")
+        assessments = self._assessments(members.get("assessments"))
+        if "assessment" in members:
+            assessments = (self.known_assessment(members["assessment"]),)
         take = self.choice(members.get("take"), {"any", "best", "latest", "first", "mean"}, "attempt", "any")
         if take == "mean" and ("at_least" not in members or not members.keys().isdisjoint({"passed", "level"})):
             self.mistakes.add(value.place, "a mean is asked for at_least, and for nothing else")
         return Result(
-            assessment=assessment,
+            assessment=assessments[0] if assessments else "",
+            others=assessments[1:],
             take=cast("Any", take),
-            **self._bar(members, (assessment,)),
+            **self._bar(members, assessments),
             **self._selection(members),
         )
 
@@ -141,27 +147,45 @@ class CriteriaReader(Values):
             distinct["assessment"] = wanted
         if "distinct" in members:
             distinct |= self._distinct(members["distinct"], wanted)
-        if distinct.get("assessment", 0) > len(assessments) > 0:
-            self.mistakes.add(
-                members.get("distinct", number).place, f"there are only {len(assessments)} assessments here"
-            )
         if "within" in members and "recent" in members:
             self.mistakes.add(members["recent"].place, "within and recent are not asked together")
+        asked: dict[str, Any] = {"zone": self.zone} if "day" in distinct else {}
+        asked |= self._within(members.get("within")) | self._selection(members)
+        self._check_possible(members, wanted, distinct, asked, len(assessments))
         return Count(
             number=wanted,
             assessments=assessments,
             distinct=tuple(Distinct(of=of, number=n) for of, n in distinct.items()),
-            **self._within(members.get("within")),
             **self._bar(members, assessments),
-            **self._selection(members),
+            **asked,
         )
+
+    def _check_possible(
+        self,
+        members: Mapping[str, Value],
+        wanted: int,
+        distinct: Mapping[str, int],
+        asked: Mapping[str, Any],
+        among: int,
+    ) -> None:
+        """Note what nobody could ever show."""
+        if distinct.get("assessment", 0) > among > 0:
+            are = f"is only {among} assessment" if among == 1 else f"are only {among} assessments"
+            place = next(members[name].place for name in ("distinct", "number") if name in members)
+            self.mistakes.add(place, f"there {are} here")
+        needed = max(wanted, *distinct.values(), 0)
+        if "attempts" in asked and needed > asked["attempts"] * among > 0:
+            most = asked["attempts"] * among
+            self.mistakes.add(members["attempts"].place, f"{needed} results are asked for, and at most {most} count")
+        if asked.get("period") == "day" and distinct.get("day", 0) > 1:
+            self.mistakes.add(members["within"].place, "different days are never within one calendar day")
 
     def _distinct(self, value: Value, number: int) -> dict[Any, int]:
         if isinstance(value.content, str):
             return {self.choice(value, _DIMENSIONS, "thing to differ in", "day"): number}
-        return {
-            of: self.whole(inner) for of, inner in self.named(value, _DIMENSIONS, kind="thing to differ in").items()
-        }
+        entries = self.entries(value, "things to differ in and how many: {assessor: 2}")
+        asked = self.named(value, _DIMENSIONS, kind="thing to differ in") if entries else {}
+        return {of: self.whole(inner) for of, inner in asked.items()}
 
     def _within(self, value: Value | None) -> dict[str, Any]:
         if value is None:
@@ -174,11 +198,13 @@ class CriteriaReader(Values):
         members = self.members(value, fields)
         if "parts" in fields.known:
             entries = self.entries(members.get("parts"), "assessments and their weights: {theory: 40, practice: 60}")
-            weights = {
-                name: self.number(weight)
-                for written, weight in entries.items()
-                for name in self._matching(Value(weight.place, written))
-            }
+            weights: dict[str, int] = {}
+            for written, weight in entries.items():
+                found, of_each = self._matching(Value(weight.place, written)), self.number(weight)
+                for name in found:
+                    if name in weights:
+                        self.mistakes.add(weight.place, f"{name} has a weight already")
+                weights |= dict.fromkeys(found, of_each)
             if entries and not sum(weights.values()):
                 self.mistakes.add(value.place, "at least one weight is more than 0")
         else:
@@ -186,6 +212,8 @@ class CriteriaReader(Values):
         share, out_of = self.share(members.get("at_least"))
         if share * 1_000_000 % out_of:
             self.mistakes.add(members["at_least"].place, "a mean is asked for a percentage")
+        elif not share:
+            self.mistakes.add(members["at_least"].place, "every mean is at least 0 %: ask for more")
         return Weighted(
             parts=tuple(Weight(assessment=name, weight=weight) for name, weight in weights.items()),
             at_least=max(1, share * 1_000_000 // out_of),
@@ -203,7 +231,7 @@ class CriteriaReader(Values):
         achievement = self._block(members.get("achievement", NOTHING))
         asked: dict[str, Any] = {}
         if "level" in members:
-            asked["levels"] = self._from_level(members["level"], self.levels.get(achievement, ()), achievement)
+            asked["levels"] = self.from_level(members["level"], self.levels.get(achievement, ()), achievement)
         if "recent" in members:
             asked |= {"recent": self.span(members["recent"]), "zone": self.zone}
         return Holds(achievement=achievement, **asked)
@@ -212,7 +240,8 @@ class CriteriaReader(Values):
         members = self.members(value, grammar.CRITERIA["at_least"])
         number, of = self.whole(members.get("number")), self._several(members.get("of"))
         if number > len(of) > 0:
-            self.mistakes.add(members["number"].place, f"there are only {len(of)} criteria here")
+            are = "is only 1 criterion" if len(of) == 1 else f"are only {len(of)} criteria"
+            self.mistakes.add(members["number"].place, f"there {are} here")
         return AtLeast(number=number, of=of)
 
     def _expression(self, value: Value) -> Expression:
@@ -245,7 +274,7 @@ class CriteriaReader(Values):
             if len(rubrics) > 1:
                 self.mistakes.add(members["level"].place, "these assessments have different levels; ask of each apart")
             elif rubrics:
-                asked["levels"] = self._from_level(members["level"], rubrics.pop(), ", ".join(assessments))
+                asked["levels"] = self.from_level(members["level"], rubrics.pop(), ", ".join(assessments))
         return asked
 
     def _selection(self, members: Mapping[str, Value]) -> dict[str, Any]:
@@ -273,10 +302,14 @@ class CriteriaReader(Values):
             asked["by"] = self.instant(members["by"], end=True)
         if asked.get("not_before", 0) > asked.get("by", 2**63):
             self.mistakes.add(members["by"].place, "by is earlier than not_before")
-        return asked
+        return asked | ({"zone": self.zone} if asked else {})
 
-    def _from_level(self, value: Value, levels: Sequence[str], of: str) -> tuple[str, ...]:
+    def from_level(self, value: Value, levels: Sequence[str], of: str) -> tuple[str, ...]:
+        """Return a level and all that are higher."""
         text = self.text(value)
+        if not levels and of:
+            self.mistakes.add(value.place, f"{of} has no levels: add levels there first")
+            return ()
         if text not in levels:
             self.mistakes.unknown(value.place, text, levels, f"level of {of or 'it'}")
             return ()

@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from credstream.rules.loader import Draft
+from credstream.zones import zone_in
 from schemas.catalogue import Achievement, Catalogue
 from schemas.rules import Criterion, Renewal, Rule
 from services.competency.criteria import judge_of
@@ -55,9 +56,10 @@ _NOTHING = Evidence({}, {})
 def explained_rule(achievement: Achievement, names: Mapping[str, str], language: Language = "en") -> list[Line]:
     """Return what an achievement's rule asks, in words."""
     words, rule = _SAID[language], achievement.rule
-    said = [Line(0, None, words[rule.attained]), *_criterion(rule.requires, names, language)]
+    zone = zone_in(rule)
+    said = [Line(0, None, words[rule.attained]), *_criterion(rule.requires, names, language, zone)]
     for level in rule.levels:
-        said += [Line(0, None, words["level"].format(level.name)), *_criterion(level.requires, names, language)]
+        said += [Line(0, None, words["level"].format(level.name)), *_criterion(level.requires, names, language, zone)]
     said.append(Line(0, None, words[rule.on_loss]))
     if rule.validity is not None:
         said.append(Line(0, None, words["valid"].format(span_in_words(rule.validity, language))))
@@ -84,12 +86,12 @@ def _renewal(rule: Rule, renewal: Renewal, names: Mapping[str, str], language: L
     if renewal.requires is None:
         yield Line(1, None, words["same"])
     else:
-        yield from _criterion(renewal.requires, names, language)
+        yield from _criterion(renewal.requires, names, language, zone_in(rule))
 
 
-def _criterion(criterion: Criterion, names: Mapping[str, str], language: Language) -> Iterator[Line]:
+def _criterion(criterion: Criterion, names: Mapping[str, str], language: Language, zone: str) -> Iterator[Line]:
     node = judge_of(criterion).explain(_NOTHING, 0, {})
-    return (Line(line.depth + 1, None, line.text) for line in asked(node, language, names))
+    return (Line(line.depth + 1, None, line.text) for line in asked(node, language, names, zone))
 
 
 def names_of(catalogue: Draft | Catalogue, language: Language = "en") -> dict[str, str]:

@@ -29,6 +29,7 @@ from schemas.events import (
 )
 from schemas.topology import CATALOGUE_PUBLISHED, DECIDED, INBOX, QUARANTINED
 from services.signing.jws import HEADER
+from services.signing.schedule import MIN_LEAD, schedule_faults
 from streams.settings import Installation
 from streams.topics import ends
 from streams.wording import endorsement_faults
@@ -72,14 +73,21 @@ def publish(
 
 
 def prepared(
-    installation: Installation, catalogue: Catalogue, effective_from: Micros | None, *, say: Say = lambda _: None
+    installation: Installation,
+    catalogue: Catalogue,
+    effective_from: Micros | None,
+    *,
+    say: Say = lambda _: None,
+    lead: Micros = MIN_LEAD,
 ) -> tuple[Proposal, AdoptedVersion | None]:
     """Return a proposal that follows what was adopted last; and that, if it is the same already.
 
-    A publisher that died left some lanes behind the others: they are given what the others have, first.
+    A publisher that died left some lanes behind the others: they are given what the others have, first. A new key begins no
+    sooner than ``lead`` from now.
 
     Raises:
-        RefusedError: An endorsement does not hold, the programme is not known here, or the catalogue is too large.
+        RefusedError: An endorsement does not hold, the keys do not follow from those published before, the programme is not
+            known here, or the catalogue is too large.
         UnavailableError: Kafka does not answer, or some lane did not answer within a minute.
     """
     if faults := list(endorsement_faults(catalogue)):
@@ -88,6 +96,9 @@ def prepared(
     versions = _caught_up(installation, catalogue.programme, say)
     proposal = proposals.propose(catalogue, len(versions) + 1, effective_from)
     last = versions[-1] if versions else None
+    now = time.time_ns() // 1000
+    if faults := list(schedule_faults(last.catalogue if last else None, catalogue, now, lead=lead)):
+        raise RefusedError(f"the keys of {catalogue.programme}: {'; '.join(faults)}")
     same = last is not None and (last.digest, last.effective_from) == (proposal.event.digest, effective_from)
     if same:
         redrive_known(installation, catalogue.programme, say)  # a publisher that died may have left some

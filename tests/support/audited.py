@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -179,14 +180,14 @@ class MemoryLog:
 class Maker:
     """Runs the stages over an inbox as it grows."""
 
-    def __init__(self) -> None:
+    def __init__(self, more: Mapping[str, Signer] = MappingProxyType({})) -> None:
         self.log, self.now = MemoryLog(), START
         pinned = ProgrammeSettings(
             catalogue_keys={"offline": CATALOGUE_SIGNER.public_multikey},
             staff_keys={"sam": STAFF_SIGNER.public_multikey},
         )
         naming = Naming(credential_secret=CREDENTIAL_SECRET, status_secret=STATUS_SECRET, epoch=EPOCH)
-        keys = {(PROGRAMME, name): signer for name, signer in SIGNERS.items()}
+        keys = self.keys = {(PROGRAMME, name): signer for name, signer in {**SIGNERS, **more}.items()}
         self._stages: dict[str, Any] = {
             INBOX.name: CompetencyStage(
                 naming, StageTrust(base_url=BASE_URL, lanes=LANES, programmes={PROGRAMME: pinned})
@@ -228,13 +229,25 @@ class Maker:
     def publish_lists(self) -> None:
         """Let time pass until every changed list is due."""
         self.now += 60 * SECOND
+        self._idle(STATUS_DECIDED)
+
+    def take_away(self, key_id: str) -> Signer:
+        """Let a key's claims wait from now on."""
+        return self.keys.pop((PROGRAMME, key_id))
+
+    def sign_what_waits(self) -> None:
+        """Let issuing turn to the claims that wait."""
+        self._idle(CLAIMED)
+
+    def _idle(self, topic: Topic) -> None:
         for lane in range(LANES):
-            own = self._own[STATUS_DECIDED.name, lane]
-            step = self._stages[STATUS_DECIDED.name].idle(own, self._state[STATUS_DECIDED.name, lane], self.now)
+            own = self._own[topic.name, lane]
+            step = self._stages[topic.name].idle(own, self._state[topic.name, lane], self.now)
             if step is not None:
                 batch: Batch[Any] = Batch(step.lane)
                 batch.outputs += step.outputs
-                self._keep(STATUS_DECIDED.name, lane, own, batch)
+                batch.changes |= step.changes
+                self._keep(topic.name, lane, own, batch)
 
     def adopt(self, adopted: Catalogue) -> None:
         """Adopt a catalogue in every lane."""

@@ -16,6 +16,7 @@ from schemas import codec
 from schemas.bitstring import decode_bits, encode_bits
 from schemas.events import (
     REDRIVEN_FROM,
+    ClaimVoided,
     CompetencyDecided,
     CredentialClaimed,
     CredentialIssued,
@@ -25,6 +26,7 @@ from schemas.events import (
     RecordQuarantined,
     StatusListPublished,
     Verdict,
+    VoidReason,
 )
 from schemas.ids import LIST_LENGTH, credential_uuid, issuer_did, status_place
 from schemas.topology import (
@@ -257,6 +259,13 @@ def two_credentials_share_a_place(log: MemoryLog) -> None:
 def a_claim_is_never_issued(log: MemoryLog) -> None:
     lane, at, _ = last_issued(log)
     log.drop(ISSUED, lane, at)
+
+
+@breaks("claim")
+def a_claim_is_voided_though_its_key_is_sound(log: MemoryLog) -> None:
+    lane, at, issued = last_issued(log)
+    shared = {name: getattr(issued, name) for name in ClaimVoided.__struct_fields__ if hasattr(issued, name)}
+    log.put(ISSUED, lane, at, ClaimVoided(**shared, reason=VoidReason.KEY_COMPROMISED))
 
 
 @breaks("claim")
