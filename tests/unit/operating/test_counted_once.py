@@ -10,6 +10,8 @@ import pytest
 from sqlalchemy import select
 from support.audited import MemoryLog, audited, healthy
 
+from schemas.codec import encode
+from schemas.events import ClaimVoided, VoidReason
 from schemas.topology import (
     CLAIMED,
     DECIDED,
@@ -20,7 +22,7 @@ from schemas.topology import (
     Processor,
     inputs,
 )
-from streams.tables import METADATA, POSITION, TALLY, open_database
+from streams.tables import METADATA, POSITION, TALLY, VOIDED, open_database
 from streams.views import View
 
 
@@ -50,7 +52,7 @@ def test_views_and_their_tallies(whole: MemoryLog, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'views.db'}"
     View(open_database(url)).take(records(whole))
     before = contents(url)
-    assert all(before[t.name] for t in METADATA.sorted_tables if t is not POSITION)
+    assert all(before[t.name] for t in METADATA.sorted_tables if t not in {POSITION, VOIDED})
     view = View(open_database(url))
     again = records(whole, 1_000_000)
     for start in range(0, len(again), 11):
@@ -67,6 +69,24 @@ def test_a_tally_counts_what_is_new(whole: MemoryLog, tmp_path: Path) -> None:
         found = connection.execute(select(TALLY)).mappings()
         issued = sum(row["count"] for row in found if row["kind"] == "issued")
     assert issued == sum(len(whole.records_of[ISSUED.name, lane]) for lane in range(whole.lanes))
+
+
+def test_a_voided_claim(tmp_path: Path) -> None:
+    claim: Any = {"claim_no": 0, "lane": 0, "programme": "p", "learner_ref": "l", "achievement": "a"}
+    about: Any = {
+        "award": 1,
+        "edition": 1,
+        "credential_id": "c",
+        "key_id": "k",
+        "claimed_at": 1,
+        "catalogue_digest": "d",
+    }
+    value = encode(ClaimVoided(**claim, **about, reason=VoidReason.KEY_COMPROMISED))
+    url = f"sqlite:///{tmp_path / 'views.db'}"
+    view = View(open_database(url))
+    view.take([(ISSUED.name, 0, at, value) for at in (0, 1)])
+    view.take([(ISSUED.name, 0, 7, value)])
+    assert contents(url)["tally"] == [("voided", "p/a", 0, 1)]
 
 
 @pytest.mark.parametrize(
