@@ -253,7 +253,7 @@ def _preview(chosen: Sequence[Case], faults: dict[Any, str | None], good: int) -
 
 
 def _table(found: Sequence[Case]) -> Table:
-    table = Table("id", "arrived (UTC)", "reason", "provider", "event", "why", "since")
+    table = Table("id", "arrived (UTC)", "reason", "provider", "event", "why", "state")
     table.columns[0].no_wrap = table.columns[1].no_wrap = True  # to be copied
     for case in found:
         table.add_row(
