@@ -40,6 +40,7 @@ def run(pipe: Pipe, process: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
 
 
+@pytest.mark.fault("B10")
 def test_nothing_starts_on_topics_made_anew_until_a_person_binds_to_them(pipe: Pipe) -> None:
     assert "nothing is to be done" in credstream(pipe, "topics", "rebind", "--dry-run")
     sent = [completion(f"bound-{i}") for i in range(20)]
