@@ -9,7 +9,7 @@ import pytest
 
 from credstream.cli.commands import app
 from credstream.rules.explaining import differences, explained_rule
-from credstream.rules.loader import Draft, load
+from credstream.rules.loader import CatalogueError, Draft, load
 from credstream.rules.testing import run_examples
 from schemas.errors import RefusedError
 from services.competency.reasons import render
@@ -206,3 +206,13 @@ def test_one_attempt_is_the_first(tmp_path: Path) -> None:
     ).achievements
     assert explained_rule(achievement, {})[1].text == "the best result of ward (the first attempt)"
     assert explained_rule(achievement, {}, "fr")[1].text == "le meilleur résultat de ward (le premier essai)"
+
+
+def test_what_is_not_there_is_said_with_what_is(tmp_path: Path) -> None:
+    place = folder(tmp_path / "c")
+    with pytest.raises(RefusedError, match=r"has no achievement frist; did you mean first\?"):
+        app(["rules", "explain", "frist", "--folder", str(place)], exit_on_error=False)
+    with pytest.raises(RefusedError, match="has no achievement xyz; it has first"):
+        app(["rules", "show", str(place), "--achievement", "xyz"], exit_on_error=False)
+    with pytest.raises(CatalogueError, match=r"1 mistake\n  there is no such folder: a catalogue is one"):
+        load(tmp_path / "d")
