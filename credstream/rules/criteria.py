@@ -31,6 +31,7 @@ from schemas.rules import (
 )
 from schemas.rules import Any as AnyOf
 from services.competency import expression
+from services.competency.faults import MAX_RESULTS_ASKED
 
 _HARMLESS: Final = Holds(achievement="")
 _DIMENSIONS: Final = frozenset(get_args(Dimension))
@@ -142,7 +143,7 @@ class CriteriaReader(Values):
         members = self.members(value, grammar.CRITERIA["count"])
         assessments = self._assessments(members.get("assessments"))
         number, distinct = members.get("number", NOTHING), dict[Any, int]()
-        wanted = len(assessments) or 1 if number.content == "all" else self.whole(number)
+        wanted = len(assessments) or 1 if number.content == "all" else self.whole(number, MAX_RESULTS_ASKED)
         if number.content == "all":
             distinct["assessment"] = wanted
         if "distinct" in members:
@@ -185,7 +186,7 @@ class CriteriaReader(Values):
             return {self.choice(value, _DIMENSIONS, "thing to differ in", "day"): number}
         entries = self.entries(value, "things to differ in and how many: {assessor: 2}")
         asked = self.named(value, _DIMENSIONS, kind="thing to differ in") if entries else {}
-        return {of: self.whole(inner) for of, inner in asked.items()}
+        return {of: self.whole(inner, MAX_RESULTS_ASKED) for of, inner in asked.items()}
 
     def _within(self, value: Value | None) -> dict[str, Any]:
         if value is None:
@@ -288,7 +289,7 @@ class CriteriaReader(Values):
         if asked.get("evidence") is False:
             self.mistakes.add(members["evidence"].place, "evidence is true or left out")
         if "attempts" in members:
-            asked["attempts"] = self.whole(members["attempts"])
+            asked["attempts"] = self.whole(members["attempts"], MAX_RESULTS_ASKED)
         for name in ("gap", "recent"):
             if name in members:
                 asked |= {name: self.span(members[name]), "zone": self.zone}

@@ -138,6 +138,8 @@ def test_a_day_by_which_something_is_shown_is_told_as_that_day(tmp_path: Path) -
         ("{result: {assessment: theory, assessments: ward}}", "one of assessment and assessments is wanted here"),
         ("{result: {take: latest}}", "one of assessment and assessments is wanted here"),
         ("{holds: {achievement: a, level: merit}}", "a has no levels: add levels there first"),
+        ("{count: {number: 1001, assessments: theory}}", "1001: at most 1,000 can be asked for"),
+        ("{result: {assessment: theory, recent: 101 years}}", "101 years: lengths of time end at a hundred years"),
         ("{at_least: {number: 2, of: [{holds: block}]}}", "there is only 1 criterion here"),
     ],
 )
