@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 RUN_STATE ?= credstream-data/$(if $(DATA),dataset,demo)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check bench chaos fuzz system lock clean
+.PHONY: help demo test lint check bench chaos reliability fuzz proof system lock clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -37,13 +37,24 @@ check: lint ## lint, and the unit tests
 bench: $(READY) ## the benchmarks, as tables
 	@for program in tests/bench/bench_*.py; do PYTHONPATH=tests $(BIN)/python $$program || exit 1; done
 
-chaos: $(READY) ## kill -9 for longer, with a printed seed; SEED=n repeats one, RESULTS=n sends so many
+chaos: $(READY) ## every fault, with a printed seed; SEED=n repeats one, RESULTS=n sends so many, SOAK=1h strikes at random for so long
+ifdef SOAK
+	$(BIN)/pytest tests/chaos/test_soak.py -s --long --soak $(SOAK) --seed $(or $(SEED),$(shell date +%s)) --measured tests/chaos/measured.json
+else
 	CREDSTREAM_SCHEDULES=3000 $(BIN)/pytest tests/simulation
-	$(BIN)/pytest tests/chaos -s --results $(or $(RESULTS),50000) --seed $(or $(SEED),$(shell date +%s))
+	$(BIN)/pytest tests/chaos tests/lanes -s --long --results $(or $(RESULTS),50000) --seed $(or $(SEED),$(shell date +%s)) --measured tests/chaos/measured.json
+endif
+	PYTHONPATH=tests $(BIN)/python -m support.reliability
+
+reliability: $(READY) ## the tables of docs/reliability.md, from the tests' marks and last measurements
+	PYTHONPATH=tests $(BIN)/python -m support.reliability
 
 fuzz: $(READY) ## random rules against the second evaluator (CASES=n of each), random credentials against PyLD (COUNT=n)
 	CREDSTREAM_CASES=$(or $(CASES),4000) $(BIN)/pytest tests/properties/test_competency.py tests/properties/test_operators.py -q -s
 	PYTHONPATH=tests $(BIN)/python tests/bench/fuzz_signing.py --count $(or $(COUNT),100000) $(if $(SEED),--seed $(SEED))
+
+proof: $(READY) ## other people's verifiers on every shape of credential, into the tables of docs/conformance.md
+	PYTHONPATH=tests $(BIN)/python tests/external/write_tables.py
 
 system: ## what tests need beyond Python (Debian, as root)
 	@missing=""; \
@@ -51,11 +62,17 @@ system: ## what tests need beyond Python (Debian, as root)
 	command -v promtool >/dev/null || missing="$$missing prometheus"; \
 	{ command -v node && command -v npm; } >/dev/null || missing="$$missing nodejs npm"; \
 	command -v softhsm2-util >/dev/null || missing="$$missing softhsm2"; \
+	command -v faketime >/dev/null || missing="$$missing faketime"; \
+	command -v toxiproxy-server >/dev/null || command -v go >/dev/null || missing="$$missing golang-go"; \
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	if [ -n "$$missing" ]; then \
 	  [ "$$(id -u)" = 0 ] || { echo "missing:$$missing; run 'sudo make system'"; exit 1; }; \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
-	fi
+	fi; \
+	command -v toxiproxy-server >/dev/null || { \
+	  built=$$(mktemp -d); \
+	  GOBIN=$$built go install github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0 && install $$built/server /usr/local/bin/toxiproxy-server; \
+	}
 
 lock: $(READY) ## the lock files anew
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 pyproject.toml -o requirements/run.lock

@@ -11,10 +11,13 @@ from sqlalchemy import Table
 from schemas.codec import decode
 from schemas.events import (
     CataloguePublished,
+    ClaimVoided,
     CompetencyDecided,
     CredentialIssued,
     CredentialStatusChanged,
+    GapAccepted,
     Micros,
+    QuarantineResolved,
     RecordQuarantined,
     StatusListPublished,
 )
@@ -27,7 +30,16 @@ from schemas.topology import (
     QUARANTINED,
     STATUS_CHANGED,
 )
-from streams.tables import CATALOGUE, COMPLETION, CREDENTIAL, CREDENTIAL_STATUS, OUTCOME, QUARANTINE, STATUS_LIST
+from streams.tables import (
+    CATALOGUE,
+    COMPLETION,
+    CREDENTIAL,
+    CREDENTIAL_STATUS,
+    OUTCOME,
+    QUARANTINE,
+    RESOLUTION,
+    STATUS_LIST,
+)
 
 _MINUTE: Final = 60 * 1_000_000
 _QUARANTINE_BYTES: Final = QUARANTINED.max_bytes + 65_536
@@ -91,8 +103,11 @@ class Rows:
             )
 
     def issued(self, value: bytes) -> None:
-        """One credential."""
-        event = decode(value, CredentialIssued)
+        """One credential, or one claim that gets none."""
+        event = decode(value, CredentialIssued, ClaimVoided)
+        if isinstance(event, ClaimVoided):
+            self._tally("voided", f"{event.programme}/{event.achievement}", event.claimed_at)
+            return
         self._tally("issued", f"{event.programme}/{event.achievement}", event.claimed_at)
         shared = {name: getattr(event, name) for name in _CREDENTIAL}
         self.by_table[CREDENTIAL].append({"id": event.credential_id, "document": event.credential, **shared})
@@ -119,8 +134,13 @@ class Rows:
         self.by_table[CATALOGUE].append({**row, "packed": event.catalogue})
 
     def quarantined(self, value: bytes) -> None:
-        """One record set aside; one from the inbox is also that completion's fate."""
-        event = decode(value, RecordQuarantined, max_bytes=_QUARANTINE_BYTES)
+        """One record set aside, and from the inbox also that completion's fate; or what was done about one."""
+        event = decode(value, RecordQuarantined, QuarantineResolved, GapAccepted, max_bytes=_QUARANTINE_BYTES)
+        if isinstance(event, GapAccepted):
+            return
+        if isinstance(event, QuarantineResolved):
+            self._resolved(event)
+            return
         self._tally("quarantined", event.reason, event.appended_at)
         row = {
             name: getattr(event, name) for name in ("topic", "offset", "stage", "reason", "detail", "size", "sha256")
@@ -128,6 +148,11 @@ class Rows:
         self.by_table[QUARANTINE].append({**row, "lane": event.partition, "appended_at": event.appended_at})
         if event.topic == INBOX.name:
             self.by_table[COMPLETION].append(_set_aside(event))
+
+    def _resolved(self, event: QuarantineResolved) -> None:
+        row = {name: getattr(event, name) for name in ("topic", "offset", "resolution", "resolved_by", "resolved_at")}
+        place = {"redriven_lane": event.redriven_partition, "redriven_offset": event.redriven_offset}
+        self.by_table[RESOLUTION].append({**row, **place, "lane": event.partition})
 
 
 def _set_aside(event: RecordQuarantined) -> dict[str, Any]:

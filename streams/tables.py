@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+import os
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -20,10 +24,12 @@ from sqlalchemy import (
     event,
     func,
     inspect,
+    make_url,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import DisconnectionError
 
 METADATA: Final = MetaData()
 _ID: Final = String(200)
@@ -134,6 +140,19 @@ QUARANTINE: Final = Table(
     Column("sha256", String(64), nullable=False),
     Column("appended_at", BigInteger, nullable=False),
 )
+# Apart from `quarantine` and `completion`, so that word of a redrive may come before what it is about.
+RESOLUTION: Final = Table(
+    "resolution",
+    METADATA,
+    Column("topic", String(100), primary_key=True),
+    Column("lane", Integer, primary_key=True, autoincrement=False),
+    Column("offset", BigInteger, primary_key=True, autoincrement=False),
+    Column("resolution", String(20), nullable=False),
+    Column("redriven_lane", Integer),
+    Column("redriven_offset", BigInteger),
+    Column("resolved_by", _ID, nullable=False),
+    Column("resolved_at", BigInteger, nullable=False),
+)
 # What a dashboard counts, by minute of the log's time, so that it need not scan the others.
 TALLY: Final = Table(
     "tally",
@@ -153,6 +172,7 @@ def open_database(url: str, *, rebuild: bool = False) -> Engine:
     engine = create_engine(url)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "checkout", _is_still_the_file)
     make_tables(engine, METADATA, rebuild=rebuild)
     return engine
 
@@ -184,6 +204,30 @@ def _set_up_sqlite(connection: object, _record: object) -> None:
     cursor.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not wait for each other
     cursor.execute("PRAGMA synchronous = NORMAL")  # a power cut may lose the newest rows; their positions go with them
     cursor.close()
+
+
+def _is_still_the_file(connection: Any, record: Any, _proxy: object) -> None:
+    """Connect anew when another file has taken the place of the one that is open: views are built anew in a file of their own."""
+    path = connection.execute("PRAGMA database_list").fetchone()[2]
+    found = os.stat(path).st_ino if os.path.exists(path) else None  # noqa: PTH110, PTH116  each request passes here
+    if record.info.setdefault("file", found) != found or found is None:
+        raise DisconnectionError
+
+
+def set_aside_damaged(url: str) -> Path | None:
+    """Move views in a SQLite file that is damaged out of the way, so that they are built anew; return where they went."""
+    location = make_url(url)
+    if location.get_backend_name() != "sqlite" or not location.database or not Path(location.database).exists():
+        return None
+    path = Path(location.database)
+    with closing(sqlite3.connect(path)) as connection, suppress(sqlite3.DatabaseError):
+        if connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",):
+            return None
+    aside = path.with_suffix(".damaged")
+    path.replace(aside)
+    for belongs in ("-wal", "-shm"):
+        path.with_name(path.name + belongs).unlink(missing_ok=True)
+    return aside
 
 
 def insert_new(dialect: Dialect, table: Table) -> sqlite.Insert | postgresql.Insert:

@@ -22,6 +22,7 @@ from sqlalchemy import Engine, select
 from schemas.errors import MalformedError
 from schemas.topology import Processor, inputs
 from streams import metrics
+from streams.hanging import watch_open_transactions
 from streams.rows import Rows
 from streams.settings import Installation
 from streams.tables import (
@@ -32,6 +33,7 @@ from streams.tables import (
     add_up,
     insert_new,
     open_database,
+    set_aside_damaged,
     upsert_newest,
 )
 
@@ -137,6 +139,8 @@ def main(installation: Installation) -> int:
     """
     if installation.database_url.startswith("sqlite"):
         (installation.folder / "views").mkdir(exist_ok=True)
+    if aside := set_aside_damaged(installation.database_url):
+        log.error("the views' file is damaged; it is now %s, and the views are built anew from the log", aside)
     app = _ViewsApp(
         Processor.VIEWS.value,
         broker=";".join(f"kafka://{server}" for server in installation.bootstrap_servers.split(",")),
@@ -171,6 +175,7 @@ def main(installation: Installation) -> int:
                 return
 
     app.agent(topics, concurrency=1)(views)
+    watch_open_transactions(installation)
     sys.argv = ["views"]
     worker = faust.Worker(app, loglevel="WARNING", override_logging=False, redirect_stdouts=False)
     try:

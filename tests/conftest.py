@@ -11,9 +11,14 @@ from support.pipe import Pipe, whole_pipe
 
 from credstream.local import broker
 
+SEED = 20_261_124
+
+pytest_plugins = ["support.injection", "support.bench"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, default=None, help="repeat a chaos run")
+    parser.addoption("--soak", default=None, help="how long the soak lasts, as in 10m")
     parser.addoption("--results", type=int, default=5_000, help="how many results a chaos run sends")
 
 
@@ -25,6 +30,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if missing and os.environ.get("CREDSTREAM_NO_SKIP"):
         report.outcome = "failed"  # type: ignore[attr-defined]
     return report
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """What a chaos run draws from; `--seed` repeats one."""
+    chosen = request.config.getoption("--seed")
+    return SEED if chosen is None else int(chosen)
 
 
 @pytest.fixture(scope="session")

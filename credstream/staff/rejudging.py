@@ -24,6 +24,7 @@ from schemas.events import (
     Losses,
     Micros,
     ReevaluationRequested,
+    ReissueRequested,
     StatusAction,
     StatusReason,
     StatusRequested,
@@ -95,6 +96,18 @@ class Asking:
             credential_id=credential_id,
             action=StatusAction.REVOKE,
             reason=StatusReason.ISSUED_IN_ERROR,
+            requested_by=self.member,
+            requested_at=self.now,
+        )
+
+    def reissue(self, learner: str, credential_id: str) -> JobRequest:
+        """Return a request to issue anew what a compromised key was to sign."""
+        return ReissueRequested(
+            request_id=request_id(self.job, credential_id),
+            programme=self.programme,
+            learner_ref=learner,
+            credential_id=credential_id,
+            reason=StatusReason.KEY_COMPROMISED,
             requested_by=self.member,
             requested_at=self.now,
         )

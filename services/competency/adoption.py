@@ -90,7 +90,7 @@ def _misfits(catalogue: Catalogue, programme: str, base_url: str, now: Micros) -
         faults.append(f"programme: it is {catalogue.programme!a}'s, not {programme!a}'s")
     if catalogue.base_url != base_url:
         faults.append(f"base_url: {catalogue.base_url!a} is not this installation's, {base_url!a}")
-    active = {key.purpose for key in catalogue.keys if key.active_from <= now}
+    active = {key.purpose for key in catalogue.keys if key.active_from <= now and key.compromised_at is None}
     return [
         *faults,
         *(f"keys: none for {purpose} is active" for purpose in ("credentials", "status") if purpose not in active),

@@ -24,7 +24,10 @@ class Pending(Struct, frozen=True, array_like=True):
 
 
 class ListState(Struct, frozen=True, array_like=True):
-    """A list as its lane keeps it. `revoked` is sorted; `version` 0 means that nothing was published yet."""
+    """A list as its lane keeps it. `revoked` is sorted; `version` 0 means that nothing was published yet.
+
+    `key_id` is the key that signed its newest version.
+    """
 
     form: int
     programme: str
@@ -68,8 +71,11 @@ def decided(state: ListState, event: StatusDecided) -> ListState:
 
 
 def is_due(state: ListState, now: Micros, cadence: Cadence) -> bool:
-    """Say whether a new version must be published: the first at once, a change at the cadence, else before it goes stale."""
-    if state.version == 0:
+    """Say whether a new version must be published: the first at once, a change at the cadence, else before it goes stale.
+
+    One that a clock which ran ahead has dated in the future is replaced: no verifier would take it yet.
+    """
+    if state.version == 0 or state.published_at - now >= cadence.every:
         return True
     if state.pending:
         return now - state.published_at >= cadence.every

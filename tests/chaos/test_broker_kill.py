@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.auditing import violations
+from support.injection import Injection
 from support.pipe import BASE_URL, CATALOGUE, Pipe, completion, until
 
 from credstream import installation as installations
@@ -20,8 +21,11 @@ from schemas.events import CompetencyDecided, CredentialIssued
 from schemas.topology import DECIDED, ISSUED
 
 
+@pytest.mark.fault("B2")
 @pytest.mark.timeout(400)
-def test_the_broker_killed_comes_back_and_every_acknowledged_completion_is_decided_once(tmp_path: Path) -> None:
+def test_the_broker_killed_comes_back_and_every_acknowledged_completion_is_decided_once(
+    tmp_path: Path, fault: Injection
+) -> None:
     place = create(tmp_path / "data", base_url=BASE_URL, catalogue=CATALOGUE, cadence_s=1.0)
     with running(place) as supervisor:
         catalogue = installations.build_catalogue(place, load_catalogue(CATALOGUE))
@@ -32,11 +36,13 @@ def test_the_broker_killed_comes_back_and_every_acknowledged_completion_is_decid
         assert supervisor.kafka is not None
         first = supervisor.kafka.pid
         os.kill(first, signal.SIGKILL)
-        for _ in until("the broker to be back"):
-            supervisor.tend()
-            if supervisor.kafka.alive() and supervisor.kafka.pid != first:
-                break
-        supervisor.wait_until_ready()
+        fault.fire("kill -9 of the broker")
+        with fault.recovering():
+            for _ in until("the broker to be back"):
+                supervisor.tend()
+                if supervisor.kafka.alive() and supervisor.kafka.pid != first:
+                    break
+            supervisor.wait_until_ready()
         assert all(line.accepted for line in pipe.send(sent[150:]))
         wanted = {c["event_id"] for c in sent}
         for _ in until("every completion to be decided", 180, 1.0):

@@ -13,40 +13,26 @@ from typing import Any
 
 import pytest
 from support.auditing import violations
-from support.logs import found, latest, records
+from support.comparing import compare
+from support.injection import Injection
+from support.logs import records
 from support.pipe import PROGRAMME, Pipe, until
-from support.replay import replay
 
 from credstream.audit.expected import Expectation
 from credstream.demo.generator import SCHEME, Generator
 from schemas.codec import decode
-from schemas.events import CredentialIssued, RecordQuarantined
+from schemas.events import CredentialIssued
 from schemas.ids import learner_ref
 from schemas.topology import (
-    CLAIMED,
-    DECIDED,
-    INBOX,
     ISSUED,
-    ISSUING_PROGRESS,
-    PROGRESS,
-    QUARANTINED,
-    STATUS_DECIDED,
 )
-from streams import competency, issuing
 from streams.settings import LEARNER_SECRET
 
-SEED = 20_261_124
 
-
-@pytest.fixture
-def seed(request: pytest.FixtureRequest) -> int:
-    chosen = request.config.getoption("--seed")
-    return SEED if chosen is None else int(chosen)
-
-
+@pytest.mark.fault("P1", "P10", "B16", "L3")
 @pytest.mark.timeout(1_800)
 def test_kill_9_at_random_loses_nothing_doubles_nothing_changes_no_byte(
-    pipe: Pipe, seed: int, pytestconfig: pytest.Config
+    pipe: Pipe, seed: int, pytestconfig: pytest.Config, fault: Injection
 ) -> None:
     print(f"chaos seed {seed}")
     chance, now = random.Random(seed), datetime.now(UTC)
@@ -76,13 +62,15 @@ def test_kill_9_at_random_loses_nothing_doubles_nothing_changes_no_byte(
             assert victim.process is not None
             os.kill(victim.process.pid, signal.SIGKILL)
             kills[victim.name] += 1
+            fault.fire("kill -9")
         time.sleep(0.3)
     sender.join()
-    for _ in until("every processor to be back", 90):
-        pipe.supervisor.tend()
-        if all(c.process and c.process.poll() is None for c in victims):
-            break
-    pipe.supervisor.wait_until_ready()
+    with fault.recovering():
+        for _ in until("every processor to be back", 90):
+            pipe.supervisor.tend()
+            if all(c.process and c.process.poll() is None for c in victims):
+                break
+        pipe.supervisor.wait_until_ready()
     pipe.drain(180)
     print("kills:", dict(kills))
     assert set(kills) == {"competency", "issuing", "status", "views", "forms"}
@@ -90,23 +78,6 @@ def test_kill_9_at_random_loses_nothing_doubles_nothing_changes_no_byte(
     compare_holdings(pipe, sent, now)
     compare_views(pipe)
     assert violations(pipe.place) == []
-
-
-def compare(pipe: Pipe) -> None:
-    inbox = records(pipe.place, INBOX)
-    published, set_aside, state = replay(competency.stage(pipe.place), inbox)
-    assert found(pipe.place, DECIDED, CLAIMED, STATUS_DECIDED) == published
-    assert latest(pipe.place, PROGRESS) == state
-    aside = [
-        decode(r.value, RecordQuarantined, max_bytes=QUARANTINED.max_bytes)
-        for lane in records(pipe.place, QUARANTINED).values()
-        for r in lane
-    ]
-    assert Counter(q.partition for q in aside if q.topic == INBOX.name) == set_aside
-    published, set_aside, state = replay(issuing.stage(pipe.place), records(pipe.place, CLAIMED))
-    assert found(pipe.place, ISSUED) == published
-    assert latest(pipe.place, ISSUING_PROGRESS) == state
-    assert not set_aside
 
 
 def compare_holdings(pipe: Pipe, sent: list[Any], now: datetime) -> None:

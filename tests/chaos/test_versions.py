@@ -19,6 +19,7 @@ import msgspec
 import pytest
 from confluent_kafka import Producer
 from support.competency import catalogue
+from support.injection import Injection
 from support.logs import found, latest, records
 from support.meaning import Held, in_force, meaning
 from support.pipe import until
@@ -54,7 +55,6 @@ LANES = 3
 LEARNERS = 60
 ASSESSMENTS = ("theory", "practice", "project")
 VERSIONS = 4
-SEED = 20_261_125
 Rules = Mapping[str, Rule]
 
 
@@ -147,12 +147,6 @@ class Stream:
 
 
 @pytest.fixture
-def seed(request: pytest.FixtureRequest) -> int:
-    chosen = request.config.getoption("--seed")
-    return SEED if chosen is None else int(chosen)
-
-
-@pytest.fixture
 def place(tmp_path: Path) -> Iterator[Installation]:
     """An installation on a Kafka of its own, for the rules of the session's other tests stay as they are."""
     with broker.running(tmp_path / "kafka") as running:
@@ -167,9 +161,10 @@ def place(tmp_path: Path) -> Iterator[Installation]:
         yield made
 
 
+@pytest.mark.fault("P1", "E19")
 @pytest.mark.timeout(1_800)
 def test_each_lane_switches_at_one_point_of_its_log_however_often_it_is_killed(
-    place: Installation, seed: int, pytestconfig: pytest.Config
+    place: Installation, seed: int, pytestconfig: pytest.Config, fault: Injection
 ) -> None:
     versions = max(VERSIONS, pytestconfig.getoption("--results") // 2_500)  # a longer run changes the rules more often
     print(f"chaos seed {seed}, {versions} versions")
@@ -199,6 +194,7 @@ def test_each_lane_switches_at_one_point_of_its_log_however_often_it_is_killed(
         stream.stop.set()
         workers.stop()
     assert workers.kills == 2 * (versions - 1)
+    fault.fire("kill -9", workers.kills)
     compare_bytes(place)
     switched, judged, said = compare_meaning(place, published)
     print(f"{workers.kills} kills, {stream.sent} results; by version and lane {switched}; verdicts {dict(said)}")

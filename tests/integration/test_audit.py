@@ -57,6 +57,7 @@ def test_an_export_says_the_same_and_a_damaged_one_does_not(drained: Pipe, tmp_p
     assert "counts.json credentials" in said.stdout
 
 
+@pytest.mark.fault("B16")
 def test_what_was_never_committed_is_told_apart(drained: Pipe) -> None:
     said = credstream("audit", "--uncommitted", "--sample", "1", "--data", str(drained.place.folder))
     assert said.returncode == 0, said.stdout + said.stderr

@@ -6,6 +6,7 @@ import hashlib
 import time
 from typing import Any
 
+import pytest
 from confluent_kafka import Producer
 from support.pipe import PROGRAMME, Pipe, completion, until
 
@@ -25,6 +26,7 @@ def quarantined(pipe: Pipe) -> dict[tuple[int, int], RecordQuarantined]:
     return {(q.partition, q.offset): q for q in found if q.topic == INBOX.name}
 
 
+@pytest.mark.fault("E7", "E8", "E9", "E11", "E18")
 def test_broken_records_are_set_aside_with_their_bytes_and_the_lane_goes_on(pipe: Pipe) -> None:
     learner = "f" * 32
     key = learner_key(PROGRAMME, learner)
@@ -54,6 +56,7 @@ def test_broken_records_are_set_aside_with_their_bytes_and_the_lane_goes_on(pipe
         assert mine.headers[0].value == b"\xff"
 
 
+@pytest.mark.fault("E2")
 def test_the_same_event_id_with_other_content_is_set_aside_and_the_first_stands(pipe: Pipe) -> None:
     pipe.send([completion("conflict"), completion("conflict", score=90)])
     fates = []
@@ -66,6 +69,7 @@ def test_the_same_event_id_with_other_content_is_set_aside_and_the_first_stands(
     assert fates[1]["detail"].startswith("event_id_conflict")
 
 
+@pytest.mark.fault("E1")
 def test_the_same_event_again_is_known_and_issues_nothing(pipe: Pipe) -> None:
     pipe.send([completion("again")] * 3)
     fates = []

@@ -70,6 +70,7 @@ def run(script: str, folder: Path, **environment: str) -> subprocess.CompletedPr
     )
 
 
+@pytest.mark.fault("B1", "B2")
 def test_what_was_acknowledged_survives_a_clean_stop_and_kill_9(tmp_path: Path) -> None:
     with broker.running(tmp_path) as first:
         write(first.bootstrap_servers)
@@ -182,6 +183,7 @@ def test_a_failed_download_names_what_and_where(tmp_path: Path) -> None:
     assert "broker.log" in last
 
 
+@pytest.mark.fault("D1")
 @needs_mounts
 @pytest.mark.parametrize(
     ("size", "script", "says"),

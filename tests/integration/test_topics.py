@@ -20,6 +20,7 @@ def test_every_topic_is_there_with_the_installations_lanes(pipe: Pipe) -> None:
     assert topics.create(pipe.place) == []
 
 
+@pytest.mark.fault("B11")
 def test_another_number_of_lanes_is_refused(pipe: Pipe) -> None:
     other = replace(pipe.place, kafka=msgspec.structs.replace(pipe.place.kafka, lanes=3))
     for ask in (topics.create, topics.identity):
@@ -38,6 +39,7 @@ def test_a_broker_that_is_away_is_told(pipe: Pipe) -> None:
         topics.describe(away)
 
 
+@pytest.mark.fault("B16")
 def test_every_reader_comes_to_have_no_lag_though_markers_end_its_topics(pipe: Pipe) -> None:
     for _ in until("no lag anywhere"):
         if not any(lag.records for lag in topics.lags(pipe.place)):

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.competency import DAY, EPOCH_START, CompetencyLane, catalogue, completion
@@ -251,6 +252,7 @@ def held(lane: CompetencyLane) -> Held:
 # --- the laws ---
 
 
+@pytest.mark.fault("E1", "E4")
 @LAW
 @given(rules=programmes(), log=LOGS, data=st.data())
 def test_whatever_the_order_and_however_often_the_same_is_held(

@@ -29,7 +29,7 @@ from support.competency import (
 from schemas import codec
 from schemas.catalogue import Key, pack
 from schemas.codec import decode
-from schemas.errors import IntegrityError, UnavailableError
+from schemas.errors import IntegrityError, RefusedError, UnavailableError
 from schemas.events import CatalogueAdopted, RecordQuarantined, ResultKind
 from schemas.ids import lane_of, learner_key
 from schemas.rules import Criterion, Holds, Result
@@ -135,6 +135,7 @@ def played(schedule: list[tuple[str, int, int]], worker: type[Worker[Any]] = Wor
     return world
 
 
+@pytest.mark.fault("P1", "P4", "B12", "B16")
 @settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(schedule=STEPS)
 def test_whatever_the_schedule_what_is_published_is_the_replay_of_the_input(
@@ -198,7 +199,7 @@ def test_a_broken_worker_is_found_out(worker: type[Worker[Any]], monkeypatch: py
             world = played(steps, worker)
             world.check(competency, DECIDED, CLAIMED, STATUS_DECIDED)
             world.check(issuing, ISSUED)
-        except (AssertionError, IntegrityError):
+        except (AssertionError, IntegrityError, RefusedError):
             return
     raise AssertionError("300 schedules and nothing found")
 
@@ -248,6 +249,7 @@ class Poisonable(CompetencyStage):
         return super().step(lane, state, record)
 
 
+@pytest.mark.fault("P8")
 def test_a_record_that_ends_every_process_is_set_aside_and_its_lane_goes_on() -> None:
     world = World((Poisonable,), lanes=LANES, workers=2)
     half = len(inbox()) // 2
@@ -268,6 +270,7 @@ def test_a_record_that_ends_every_process_is_set_aside_and_its_lane_goes_on() ->
     world.close()
 
 
+@pytest.mark.fault("B3")
 def test_a_truncated_log_parks_the_lane_that_reads_it_and_publishes_nothing_wrong() -> None:
     world = World((competency, issuing), lanes=LANES, workers=1)
     half = len(inbox()) // 2

@@ -87,14 +87,13 @@ def until(what: str, timeout_s: float = 60, pause_s: float = 0.2) -> Iterator[No
 
 @contextmanager
 def whole_pipe(
-    folder: Path, bootstrap_servers: str, *, workers: int = 1, catalogue: Path = CATALOGUE
+    folder: Path, bootstrap_servers: str, *, workers: int = 1, catalogue: Path = CATALOGUE, replication: int = 1
 ) -> Iterator[Pipe]:
     """Run an installation on a Kafka that runs already."""
     create(folder, base_url=BASE_URL, catalogue=catalogue, cadence_s=1.0)
     settings = folder / "credstream.toml"
-    settings.write_text(
-        settings.read_text().replace('bootstrap_servers = ""', f'bootstrap_servers = "{bootstrap_servers}"')
-    )
+    kafka = f'bootstrap_servers = "{bootstrap_servers}"\nreplication = {replication}'
+    settings.write_text(settings.read_text().replace('bootstrap_servers = ""', kafka))
     place = load(folder)
     topics.create(place)
     supervisor = Supervisor(place, workers, lambda _: None)

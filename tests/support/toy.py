@@ -55,6 +55,10 @@ class Toy:
             raise MalformedError(QuarantineReason.TOMBSTONE, "nothing")
         if value == b"die":
             os.kill(os.getpid(), signal.SIGKILL)
+        if value == b"eat":
+            bytearray(1 << 40)  # more than any machine has
+        if value == b"hang":
+            time.sleep(3_600)
         if value == b"integrity":
             raise IntegrityError("cannot go on")
         if value == b"unavailable" and not Path(os.environ.get("TOY_READY", "/nonexistent")).exists():

@@ -43,6 +43,10 @@ class Workers:
         self.kills += 1
         self._running[worker] = self._start(worker)
 
+    def pid(self, worker: int) -> int:
+        """Return a worker's process id."""
+        return self._running[worker].pid
+
     def stop(self) -> None:
         """End every worker politely."""
         for process in self._running:

@@ -38,6 +38,7 @@ def lane() -> CompetencyLane:
     return lane
 
 
+@pytest.mark.fault("E15", "E16")
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
@@ -61,6 +62,7 @@ def test_what_does_not_count_is_set_aside_for_its_own_reason(
     assert lane.progress().results == {}
 
 
+@pytest.mark.fault("E5")
 def test_a_clock_that_runs_five_minutes_ahead_is_forgiven(lane: CompetencyLane) -> None:
     assert lane.send(completion(at=365 * DAY + 300_000_000)).disposition is Disposition.RECORDED
 
@@ -75,6 +77,7 @@ def test_a_record_counts_only_under_its_own_key_and_in_its_own_lane() -> None:
     assert lane.send(at_home).disposition is Disposition.RECORDED
 
 
+@pytest.mark.fault("E7", "E13")
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
@@ -123,6 +126,7 @@ def test_a_redelivered_event_is_known_and_decides_nothing(lane: CompetencyLane) 
     assert len(lane.claims) == 1
 
 
+@pytest.mark.fault("E22")
 def test_a_learner_is_full_at_some_point_and_can_still_be_corrected(lane: CompetencyLane) -> None:
     url = "https://college.example/" + "e" * 1_900
     sent = 0
@@ -162,6 +166,7 @@ def test_staff_can_always_revoke_and_a_provider_always_retract_however_full_a_le
     assert lane.send(retracted).disposition is Disposition.RECORDED
 
 
+@pytest.mark.fault("E22")
 def test_a_learner_has_ten_thousand_results_at_most() -> None:
     one = Standing(0, b"12345678", False, "a", 0)  # noqa: FBT003
     full = Progress({str(n): one for n in range(10_000)}, {}, b"", {})
@@ -172,6 +177,7 @@ def test_a_learner_has_ten_thousand_results_at_most() -> None:
         check_room(over, b"12", b"1")
 
 
+@pytest.mark.fault("E11")
 def test_bytes_of_other_events_are_not_taken_for_an_event() -> None:
     event = hashlib.sha256(b"college\0r-1/0").digest()[:12]
     elsewhere = Progress({}, {}, b"1234" + event + b"5678", {})
@@ -186,6 +192,7 @@ def late(days: int, **fields: Any) -> AssessmentCompleted:
     return completion(assessment="lab", provider="employer", at=(365 - days) * DAY, **fields)
 
 
+@pytest.mark.fault("E5", "E23")
 def test_a_result_later_than_accepted_awaits_a_review_and_does_not_count(lane: CompetencyLane) -> None:
     assert lane.send(late(90, result_id="in-time")).disposition is Disposition.RECORDED
     decided = lane.send(late(91, result_id="late"))

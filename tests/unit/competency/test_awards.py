@@ -202,6 +202,7 @@ def test_suspension_by_staff_and_by_the_rule_end_each_by_itself() -> None:
     assert [status for _, status in changes(lane)] == [CredentialStatus.SUSPENDED, CredentialStatus.REINSTATED]
 
 
+@pytest.mark.fault("E20")
 def test_a_revocation_is_final_for_suspend_and_reinstate() -> None:
     lane = lane_with(a=Rule(requires=PASS))
     lane.send(completion())
@@ -225,6 +226,7 @@ def test_a_person_decides_what_becomes_of_an_award_in_review(answer: ReviewAnswe
     assert lane.asks(ReviewDecided, answer=answer, credential_id=credential).disposition is Disposition.REFUSED
 
 
+@pytest.mark.fault("E23")
 def test_a_late_result_counts_once_a_person_accepts_it_and_never_when_rejected() -> None:
     for answer, holds in ((ReviewAnswer.ACCEPT, {"a"}), (ReviewAnswer.REJECT, set())):
         lane = CompetencyLane()

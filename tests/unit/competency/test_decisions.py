@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from support.competency import (
     BASE_URL,
     DAY,
@@ -100,6 +101,7 @@ def test_a_claim_pins_everything_that_the_credential_will_say() -> None:
     assert (outcome.award, outcome.edition, outcome.attained_at) == (1, 1, EPOCH_START + 5)
 
 
+@pytest.mark.fault("E3")
 def test_the_same_attainment_through_another_result_is_already_held() -> None:
     lane = lane_with(passed=PASS)
     lane.send(completion("r-1", at=5))
@@ -109,6 +111,7 @@ def test_the_same_attainment_through_another_result_is_already_held() -> None:
     assert len(lane.claims) == 1
 
 
+@pytest.mark.fault("C2")
 def test_the_clock_never_goes_back_and_never_runs_ahead_of_what_the_gateway_saw() -> None:
     lane = lane_with(passed=PASS)
     start = lane.now
@@ -132,6 +135,7 @@ def test_a_correction_downwards_revokes_and_one_upwards_is_a_new_award() -> None
     assert len({claim.credential_id for claim in lane.claims}) == 2
 
 
+@pytest.mark.fault("E4")
 def test_a_correction_or_retraction_may_come_before_its_original() -> None:
     lane = lane_with(passed=PASS)
     lane.send(completion(revision=1, kind=ResultKind.RETRACTED))
@@ -193,6 +197,7 @@ def test_what_staff_revoke_stays_revoked_and_takes_with_it_what_was_built_on_it(
     assert lane.holds() == set()
 
 
+@pytest.mark.fault("E20")
 def test_staff_may_revoke_twice_but_never_what_does_not_exist() -> None:
     lane = lane_with(passed=PASS)
     lane.send(completion())
@@ -228,6 +233,7 @@ def test_an_earlier_award_that_its_rule_revoked_is_known_to_be_revoked() -> None
     assert lane.revoke(second.credential_id).disposition is Disposition.APPLIED
 
 
+@pytest.mark.fault("L1")
 def test_the_next_status_list_is_opened_when_one_is_half_full() -> None:
     lane = lane_with(passed=PASS)
     numbers = lane.ledger.programmes[PROGRAMME]

@@ -82,6 +82,7 @@ UNREADABLE: dict[str, tuple[bytes, str]] = {
 }
 
 
+@pytest.mark.fault("P12")
 @pytest.mark.parametrize("name", UNREADABLE)
 def test_an_unreadable_catalogue_is_set_aside_and_the_lane_goes_on(name: str) -> None:
     packed, told = UNREADABLE[name]
@@ -165,6 +166,7 @@ REFUSED: dict[str, tuple[Catalogue, str]] = {
 }
 
 
+@pytest.mark.fault("P12", "G2")
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_hostile_catalogue_is_refused_and_the_lane_goes_on(name: str) -> None:
     hostile, told = REFUSED[name]

@@ -63,12 +63,14 @@ def test_the_same_bytes_each_time_and_from_many_threads(hsm: Hsm) -> None:
     assert all(is_signed_by(signer.public_multikey, made[n], b"%d" % n) for n in range(50))
 
 
+@pytest.mark.fault("K3")
 def test_a_key_that_is_not_the_published_one_lets_nothing_out(hsm: Hsm) -> None:
     wrong = hsm.signer("k1", public=hsm.publics["k2"])
     with pytest.raises(WrongSignatureError, match="does not verify"):
         wrong.sign(b"data", check=False)
 
 
+@pytest.mark.fault("K5")
 def test_a_session_that_is_lost_is_opened_anew(hsm: Hsm) -> None:
     signer = hsm.signer()
     before = signer.sign(b"data")
@@ -78,6 +80,7 @@ def test_a_session_that_is_lost_is_opened_anew(hsm: Hsm) -> None:
     assert signer.sign(b"data") == before
 
 
+@pytest.mark.fault("K5")
 def test_a_token_that_is_taken_out_is_away_until_it_is_back(hsm: Hsm) -> None:
     signer, other = hsm.signer(), hsm.signer("k1", "other", public=hsm.elsewhere)
     before = soon(signer), soon(other)
@@ -101,6 +104,7 @@ def soon(signer: TokenSigner) -> bytes:
     return signer.sign(b"data")
 
 
+@pytest.mark.fault("K5")
 def test_a_wrong_pin_is_tried_once_whatever_asks_until_its_file_changes(hsm: Hsm) -> None:
     hsm.module.submit(lambda: hsm.module.drop(TOKEN)).result(10)
     pin = hsm.pin("0000", "wrong")

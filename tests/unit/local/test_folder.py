@@ -18,6 +18,7 @@ def test_a_pid_left_by_a_broker_long_gone_is_never_blamed(tmp_path: Path) -> Non
         start(tmp_path)
 
 
+@pytest.mark.fault("D2")
 def test_a_folder_that_cannot_be_made_is_told_with_the_logs_name(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BrokerError, match=r"Not a directory.*broker\.log"):

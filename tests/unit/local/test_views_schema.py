@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from sqlalchemy import select, text
 from support.competency import PROGRAMME, catalogue
 
@@ -17,6 +18,7 @@ from streams.tables import CREDENTIAL, POSITION, open_database
 from streams.views import View
 
 
+@pytest.mark.fault("D3")
 def test_tables_of_another_version_are_rebuilt_and_positions_with_them(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'views.db'}"
     with open_database(url).begin() as connection:

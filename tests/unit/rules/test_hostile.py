@@ -31,6 +31,7 @@ def said(root: Path) -> Said:
     return {name: (cpu_s, mistakes) for name, cpu_s, mistakes in lines}
 
 
+@pytest.mark.fault("G2")
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_hostile_file_is_refused_with_a_line_that_says_where_and_why(said: Said, case: Hostile) -> None:
     assert case.name in said, (

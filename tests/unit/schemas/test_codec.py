@@ -67,6 +67,7 @@ def test_a_quarantined_record_keeps_its_bytes_whatever_they_are() -> None:
 GOOD = encode(COMPLETED)
 
 
+@pytest.mark.fault("E7", "E8", "E9", "B14")
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
@@ -91,6 +92,7 @@ def test_each_way_of_breaking_the_contract_has_its_reason(value: bytes | None, r
     assert caught.value.reason is reason
 
 
+@pytest.mark.fault("E11")
 def test_a_record_of_another_kind_is_not_read_as_this_one() -> None:
     with pytest.raises(MalformedError) as caught:
         decode(GOOD, CatalogueAdopted)

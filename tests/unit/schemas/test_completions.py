@@ -45,6 +45,7 @@ def test_an_honest_completion_has_no_fault() -> None:
     assert fields_at_fault(kind=ResultKind.RETRACTED, revision=1) == []
 
 
+@pytest.mark.fault("E6")
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -96,6 +97,7 @@ def test_every_fault_is_told_at_once() -> None:
     assert fields_at_fault({"event_id": ""}, revision=-1, score=-1) == ["event_id", "revision", "score"]
 
 
+@pytest.mark.fault("E5")
 def test_a_clock_may_be_five_minutes_ahead_and_no_more() -> None:
     now = BODY.completed_at - MAX_AHEAD
     assert not is_future_dated(BODY, now)

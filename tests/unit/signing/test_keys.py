@@ -40,6 +40,7 @@ def test_only_an_ed25519_multikey_is_one() -> None:
             public_bytes(wrong)
 
 
+@pytest.mark.fault("K1")
 def test_a_key_file_is_only_its_owners(tmp_path: Path) -> None:
     path = tmp_path / "k.pem"
     public = create_key(path, PASSPHRASE)
@@ -52,6 +53,7 @@ def test_a_key_file_is_only_its_owners(tmp_path: Path) -> None:
         signer(path, PASSPHRASE)
 
 
+@pytest.mark.fault("K1", "K2")
 @pytest.mark.parametrize(
     "content", [b"", b"not a key", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"]
 )
@@ -65,6 +67,7 @@ def test_what_is_no_key_is_refused_in_one_line_without_the_passphrase(tmp_path: 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.fault("K2")
 def test_another_kind_of_key_and_one_in_the_clear_are_refused(tmp_path: Path) -> None:
     encrypted, clear = BestAvailableEncryption(PASSPHRASE), NoEncryption()
     for name, key, protection, reason in (
@@ -77,6 +80,7 @@ def test_another_kind_of_key_and_one_in_the_clear_are_refused(tmp_path: Path) ->
             signer(path, PASSPHRASE)
 
 
+@pytest.mark.fault("K1", "K2")
 def test_a_wrong_passphrase_and_a_missing_file_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "k.pem"
     create_key(path, PASSPHRASE)
@@ -86,6 +90,7 @@ def test_a_wrong_passphrase_and_a_missing_file_are_refused(tmp_path: Path) -> No
         signer(tmp_path / "none.pem", PASSPHRASE)
 
 
+@pytest.mark.fault("K6")
 def test_a_signature_that_is_checked_and_does_not_verify_never_leaves() -> None:
     broken = seed_signer(bytes(32))
     broken._secret = seed_signer(bytes([1] * 32))._secret
@@ -113,6 +118,7 @@ def test_a_detached_signature_is_the_registrys_key_over_these_bytes() -> None:
     assert signer_of(None, b"payload", keys) is None
 
 
+@pytest.mark.fault("E17")
 @pytest.mark.parametrize(
     "header",
     [

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.issuing import catalogue_of
 
 from schemas.bitstring import decode_bits
+from schemas.catalogue import Key, pack
 from schemas.codec import decode, encode
 from schemas.errors import IntegrityError, UnavailableError
 from schemas.events import (
+    CatalogueAdopted,
     CredentialStatus,
     CredentialStatusChanged,
     StatusDecided,
@@ -95,6 +99,7 @@ ACTS = st.lists(
 )
 
 
+@pytest.mark.fault("L2")
 @settings(max_examples=60, deadline=None)
 @given(acts=ACTS)
 def test_set_bits_are_the_revocations_and_none_is_ever_cleared(acts: list[tuple[str, int]]) -> None:
@@ -144,6 +149,21 @@ def test_a_list_is_published_at_once_then_at_the_cadence_then_before_it_goes_sta
     assert [e.version for e in lists_in(heartbeat)] == [3]
 
 
+@pytest.mark.fault("C1")
+def test_a_list_that_a_wrong_clock_dated_in_the_future_is_replaced_at_once_when_the_clock_is_right() -> None:
+    works = stage()
+    lane = works.step(Lists(0, {}), {}, record(OPENED)).lane
+    ahead = works.idle(lane, {}, START + 400 * 86_400 * SECOND)
+    assert ahead is not None
+    changed = works.step(ahead.lane, {}, record(decided(1, 7))).lane
+    for waiting in (ahead.lane, changed):
+        right = works.idle(waiting, {}, START)
+        assert right is not None
+        [event] = lists_in(right)
+        assert (event.version, event.published_at) == (2, START)
+        assert works.idle(right.lane, {}, START + SECOND) is None
+
+
 def test_an_urgent_change_is_published_in_its_own_step() -> None:
     works = stage()
     lane = works.step(Lists(0, {}), {}, record(OPENED)).lane
@@ -161,6 +181,7 @@ def test_a_suspension_is_told_and_never_shows_in_the_list() -> None:
     ]
 
 
+@pytest.mark.fault("B3")
 def test_a_missing_decision_parks_the_lane() -> None:
     works = stage()
     lane = works.step(Lists(0, {}), {}, record(OPENED)).lane
@@ -200,3 +221,43 @@ def test_a_published_list_is_a_signed_credential_of_the_standard() -> None:
         {"https://i.example/.well-known/did.json": json.dumps(did).encode(), URL: event.credential}, now=now
     )
     assert isinstance(verifier._lists._bits(URL, "did:web:i.example", "revocation"), bytes)
+
+
+def adopted(*keys: Key) -> CatalogueAdopted:
+    given = msgspec.structs.replace(catalogue_of("p"), keys=keys)
+    digest, packed = pack(given)
+    return CatalogueAdopted(programme="p", adoption_no=1, digest=digest, catalogue=packed)
+
+
+def test_a_list_is_signed_by_the_key_in_force_and_at_once_by_another_when_its_own_is_compromised() -> None:
+    other = seed_signer(bytes([1] * 32))
+    old = Key(id="status-1", purpose="status", public_key_multibase=SIGNER.public_multikey, active_from=0)
+    new = Key(
+        id="status-2",
+        purpose="status",
+        public_key_multibase=other.public_multikey,
+        active_from=START + 100 * SECOND,
+    )
+    works = StatusStage({("p", "status-1"): SIGNER, ("p", "status-2"): other}, CADENCE)
+
+    def after(lane: Lists, step: Step[Lists] | None) -> tuple[Lists, list[str]]:
+        if step is None:
+            return lane, []
+        state = {**step.changes, **works.kept(lane, step.lane)}
+        kept.update({name: value for name, value in state.items() if value is not None})
+        methods = [json.loads(e.credential)["proof"][0]["verificationMethod"] for e in lists_in(step)]
+        assert methods == [f"{OPENED.issuer}#{e.key_id}" for e in lists_in(step)]
+        return works.restored(0, kept), [e.key_id for e in lists_in(step)]  # as a worker that takes over
+
+    kept: dict[bytes, bytes] = {}
+    lane, _ = after(Lists(0, {}), works.step(Lists(0, {}), {}, record(OPENED)))
+    lane, _ = after(lane, works.step(lane, {}, record(adopted(old, new))))
+    lane, signed = after(lane, works.idle(lane, {}, START))
+    assert signed == ["status-1"]
+    lane, signed = after(lane, works.idle(lane, {}, START + 600 * SECOND))
+    assert signed == ["status-2"]
+    told = msgspec.structs.replace(new, compromised_at=START)
+    lane, _ = after(lane, works.step(lane, {}, record(adopted(old, told))))
+    lane, signed = after(lane, works.idle(lane, {}, START + 601 * SECOND))
+    assert signed == ["status-1"]
+    assert works.idle(lane, {}, START + 602 * SECOND) is None
