@@ -216,7 +216,7 @@ class Shape:
         return self._fixed_hashes + [sha256(text).digest() for text in texts[: self._varying]], texts[self._varying :]
 
     def _layout(
-        self, hashes: Sequence[bytes], order: Sequence[int], terms: Sequence[bytes], in_nquads: Sequence[bytes]
+        self, hashes: Sequence[bytes], order: tuple[int, ...], terms: Sequence[bytes], in_nquads: Sequence[bytes]
     ) -> Layout | None:
         """Return the layout of these values' order, or None where there is none: equal hashes or terms, or too many orders."""
         if not self._max_layouts or len(set(hashes)) < len(hashes) or len(set(terms)) < len(terms):
