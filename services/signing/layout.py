@@ -24,7 +24,6 @@ Line: TypeAlias = tuple[Term, ...]
 """Subject, predicate, object and, outside the default graph, graph of a quad."""
 _OBJECT: Final = 2
 _END: Final = b".\n"
-_MAX_EXACT: Final = 64
 
 
 def pieces_of(line: Line, named: Callable[[Blank], bytes | int]) -> list[Piece]:
@@ -87,15 +86,16 @@ def entangled(lines: Sequence[Line]) -> set[Blank]:
 class Layout:
     """The quads of a shape in one order of their terms, wherever their blank nodes fall."""
 
-    __slots__ = ("_by_name", "_exact", "_labels", "_parts", "_runs", "_sets", "_slots")
+    __slots__ = ("_by_name", "_exact", "_labels", "_most", "_parts", "_runs", "_sets", "_slots")
 
-    def __init__(self, lines: Sequence[Line], blanks: Sequence[Blank], slots: int) -> None:
+    def __init__(self, lines: Sequence[Line], blanks: Sequence[Blank], slots: int, most: int) -> None:
         """Lay the lines out.
 
         Args:
             lines: In an order that they have for some values.
             blanks: The blank nodes, as they are numbered.
             slots: How many slots there are.
+            most: How many orders of the blank nodes to keep with the names in them.
         """
         self._labels = [b"_:c14n%d" % i for i in range(len(blanks))]
         self._by_name = ranks(self._labels)
@@ -123,6 +123,7 @@ class Layout:
         self._slots, self._runs = slots, [head, *blocks.values()]
         self._parts = FillAll(self._runs)
         self._exact: dict[Sequence[int], _Exact] = {}
+        self._most = most
 
     def canonical(self, values: Sequence[bytes], order: tuple[int, ...]) -> bytes:
         """Return the canonical N-Quads; `order` are the blank nodes' numbers in the order of their hashes."""
@@ -141,7 +142,7 @@ class Layout:
     def _of(self, order: tuple[int, ...]) -> _Exact | None:
         """Return the quads with the names of this order in them: of the first orders met, since a few are most of them."""
         found = self._exact.get(order)
-        if found is None and len(self._exact) < _MAX_EXACT:
+        if found is None and len(self._exact) < self._most:
             names = self._names(order)
             runs = [self._runs[0], *(self._runs[order[place] + 1] for place in self._by_name)]
             named = [
