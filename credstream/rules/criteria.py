@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Any, Final, cast, get_args
 
 from credstream.rules import grammar
-from credstream.rules.values import Values
+from credstream.rules.sets import SetReader
 from credstream.rules.yaml_source import NOTHING, Mistakes, Place, Value
-from schemas.catalogue import Assessment
 from schemas.rules import (
     All,
     AtLeast,
@@ -31,26 +29,21 @@ from schemas.rules import (
 )
 from schemas.rules import Any as AnyOf
 from services.competency import expression
+from services.competency.faults import MAX_RESULTS_ASKED
 
 _HARMLESS: Final = Holds(achievement="")
 _DIMENSIONS: Final = frozenset(get_args(Dimension))
 _PERIODS: Final = {f"calendar {period}": period for period in get_args(PeriodOf)}
-_MAX_PATTERN_CHARS: Final = 200
-_MAX_COMPARED: Final = 1_000_000
-_MAX_MEANT: Final = 200_000
 
 
-class CriteriaReader(Values):
+class CriteriaReader(SetReader):
     """Reads rules, once the programme's assessments and the levels of its achievements are known."""
 
     def __init__(self, mistakes: Mistakes) -> None:
         """Begin with no assessment known."""
         super().__init__(mistakes)
-        self.assessments: Mapping[str, Assessment] = {}
         self.levels: Mapping[str, Sequence[str]] = {}
         self.blocks: list[tuple[Place, str]] = []  # achievements built on: looked up once all files are read
-        self._meant: dict[str, Sequence[str]] = {}
-        self._compared = self._named = 0
         self._kinds: Mapping[str, Callable[[Value], Criterion]] = {
             "result": self._result,
             "count": self._count,
@@ -124,7 +117,7 @@ class CriteriaReader(Values):
         members = self.members(value, fields)
         if isinstance(value.content, Mapping) and len(members.keys() & set(fields.either)) != 1:
             self.mistakes.add(value.place, f"one of {' and '.join(fields.either)} is wanted here")
-        assessments = self._assessments(members.get("assessments"))
+        assessments = self.set_of(members.get("assessments"))
         if "assessment" in members:
             assessments = (self.known_assessment(members["assessment"]),)
         take = self.choice(members.get("take"), {"any", "best", "latest", "first", "mean"}, "attempt", "any")
@@ -140,9 +133,9 @@ class CriteriaReader(Values):
 
     def _count(self, value: Value) -> Count:
         members = self.members(value, grammar.CRITERIA["count"])
-        assessments = self._assessments(members.get("assessments"))
+        assessments = self.set_of(members.get("assessments"))
         number, distinct = members.get("number", NOTHING), dict[Any, int]()
-        wanted = len(assessments) or 1 if number.content == "all" else self.whole(number)
+        wanted = len(assessments) or 1 if number.content == "all" else self.whole(number, MAX_RESULTS_ASKED)
         if number.content == "all":
             distinct["assessment"] = wanted
         if "distinct" in members:
@@ -185,7 +178,7 @@ class CriteriaReader(Values):
             return {self.choice(value, _DIMENSIONS, "thing to differ in", "day"): number}
         entries = self.entries(value, "things to differ in and how many: {assessor: 2}")
         asked = self.named(value, _DIMENSIONS, kind="thing to differ in") if entries else {}
-        return {of: self.whole(inner) for of, inner in asked.items()}
+        return {of: self.whole(inner, MAX_RESULTS_ASKED) for of, inner in asked.items()}
 
     def _within(self, value: Value | None) -> dict[str, Any]:
         if value is None:
@@ -200,7 +193,7 @@ class CriteriaReader(Values):
             entries = self.entries(members.get("parts"), "assessments and their weights: {theory: 40, practice: 60}")
             weights: dict[str, int] = {}
             for written, weight in entries.items():
-                found, of_each = self._matching(Value(weight.place, written)), self.number(weight)
+                found, of_each = self.matching(Value(weight.place, written)), self.number(weight)
                 for name in found:
                     if name in weights:
                         self.mistakes.add(weight.place, f"{name} has a weight already")
@@ -208,7 +201,7 @@ class CriteriaReader(Values):
             if entries and not sum(weights.values()):
                 self.mistakes.add(value.place, "at least one weight is more than 0")
         else:
-            weights = dict.fromkeys(self._assessments(members.get("assessments")), 1)
+            weights = dict.fromkeys(self.set_of(members.get("assessments")), 1)
         share, out_of = self.share(members.get("at_least"))
         if share * 1_000_000 % out_of:
             self.mistakes.add(members["at_least"].place, "a mean is asked for a percentage")
@@ -257,7 +250,7 @@ class CriteriaReader(Values):
             self.mistakes.add(value.place, "an expression names the assessments or achievements that it looks at")
         return Expression(
             cel=text,
-            assessments=self._assessments(members.get("assessments")),
+            assessments=self.set_of(members.get("assessments")),
             achievements=tuple(self._block(v) for v in self.one_or_more(members.get("achievements"))),
         )
 
@@ -288,7 +281,7 @@ class CriteriaReader(Values):
         if asked.get("evidence") is False:
             self.mistakes.add(members["evidence"].place, "evidence is true or left out")
         if "attempts" in members:
-            asked["attempts"] = self.whole(members["attempts"])
+            asked["attempts"] = self.whole(members["attempts"], MAX_RESULTS_ASKED)
         for name in ("gap", "recent"):
             if name in members:
                 asked |= {name: self.span(members[name]), "zone": self.zone}
@@ -314,46 +307,6 @@ class CriteriaReader(Values):
             self.mistakes.unknown(value.place, text, levels, f"level of {of or 'it'}")
             return ()
         return tuple(levels[levels.index(text) :])
-
-    def _assessments(self, value: Value | None) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(name for v in self.one_or_more(value) for name in self._matching(v)))
-
-    def _matching(self, value: Value) -> Sequence[str]:
-        """Return the assessments that a name, a pattern or a tag means."""
-        text = self.text(value)
-        if not (text.startswith("tag:") or "*" in text or "?" in text):
-            return [self.known_assessment(value)]
-        if len(text) > _MAX_PATTERN_CHARS:
-            self.mistakes.add(value.place, f"a pattern has at most {_MAX_PATTERN_CHARS} characters")
-            return []
-        if text not in self._meant:
-            self._compared += len(self.assessments) * (1 + text.count("*"))
-            if self._compared > _MAX_COMPARED:
-                self.mistakes.add(value.place, "too many different patterns for so many assessments")
-                return []
-            self._meant[text] = self._matched(text)
-        found = self._meant[text]
-        self._named += len(found)
-        if self._named > _MAX_MEANT:
-            self.mistakes.add(
-                value.place, f"the patterns of the catalogue mean more than {_MAX_MEANT:,} assessments in all"
-            )
-            return []
-        if not found:
-            self.mistakes.add(value.place, f"{text}: no assessment is meant by this")
-        return found
-
-    def _matched(self, text: str) -> Sequence[str]:
-        if text.startswith("tag:"):
-            return [name for name, a in self.assessments.items() if text.removeprefix("tag:") in a.tags]
-        return [name for name in self.assessments if fnmatchcase(name, text)]
-
-    def known_assessment(self, value: Value) -> str:
-        """Return an assessment that is known."""
-        text = self.text(value)
-        if text and text not in self.assessments:
-            self.mistakes.unknown(value.place, text, self.assessments.keys(), "assessment")
-        return text
 
     def _block(self, value: Value) -> str:
         text = self.text(value)

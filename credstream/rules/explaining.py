@@ -112,14 +112,14 @@ class Change:
 
 
 def differences(before: Catalogue | Draft | None, after: Catalogue | Draft) -> Iterator[Change]:
-    """Yield in what a catalogue differs from an earlier one: achievements first, then assessments and providers.
+    """Yield in what a catalogue differs from an earlier one: achievements first, then assessments, providers and partners.
 
     Of what was written for no installation yet there are no keys.
     """
     with_keys = not isinstance(before, Draft) and not isinstance(after, Draft)
     if before is not None and before.issuer != after.issuer:
         yield Change("changed", "issuer", before.programme, list(_changed(before.issuer, after.issuer)))
-    for kind in ("achievements", "assessments", "providers", *(("keys",) if with_keys else ())):
+    for kind in ("achievements", "assessments", "providers", "partners", *(("keys",) if with_keys else ())):
         old = {} if before is None else {entry.id: entry for entry in getattr(before, kind)}
         new = {entry.id: entry for entry in getattr(after, kind)}
         for name in sorted(old.keys() | new.keys()):
@@ -137,13 +137,17 @@ def _changed(old: msgspec.Struct, new: msgspec.Struct) -> Iterator[str]:
         if before == after:
             continue
         if isinstance(before, Rule) and isinstance(new, Achievement) and isinstance(old, Achievement):
-            yield from _compared(_text_of(old), _text_of(new))
+            yield from list(_compared(_text_of(old), _text_of(new))) or _compared(_zone_of(old), _zone_of(new))
         else:
             yield from _compared([f"{field}: {_plain(before)}"], [f"{field}: {_plain(after)}"])
 
 
 def _text_of(achievement: Achievement) -> list[str]:
     return ["  " * line.depth + line.text for line in explained_rule(achievement, {})]
+
+
+def _zone_of(achievement: Achievement) -> list[str]:
+    return [f"days and months are counted in {zone_in(achievement.rule)}"]
 
 
 def _compared(before: Sequence[str], after: Sequence[str]) -> Iterator[str]:

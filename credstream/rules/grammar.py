@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from credstream.rules.forms import FORMS
+from services.competency.faults import MAX_RESULTS_ASKED
 
 Schema = Mapping[str, Any]
 
@@ -60,6 +61,7 @@ _SPAN: Final[Schema] = {
     "description": "A length of time: 90 days, 24 months, 1 year 6 months. A day is 24 hours; months follow the calendar.",
 }
 _WHOLE: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": 99_999}
+_NUMBER_ASKED: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": MAX_RESULTS_ASKED}
 _NUMBER: Final[Schema] = {"type": "number", "minimum": 0}
 _TRUTH: Final[Schema] = {"type": "boolean"}
 _DATE: Final[Schema] = {
@@ -78,7 +80,7 @@ SELECTION: Final[Mapping[str, Schema]] = {
     "critical": {**_TRUTH, "description": "Only results with a critical incident (true), or without one (false)."},
     "not_before": {**_DATE, "description": f"Only results from this day on. {_DATE['description']}"},
     "by": {**_DATE, "description": f"Only results until this day. {_DATE['description']}"},
-    "attempts": {**_WHOLE, "description": "Only so many attempts at each assessment, the earliest."},
+    "attempts": {**_NUMBER_ASKED, "description": "Only so many attempts at each assessment, the earliest."},
     "gap": {**_SPAN, "description": "Only attempts that came so long after the one before."},
     "recent": {**_SPAN, "description": "Only results not older than this at the moment that is judged."},
 }
@@ -109,7 +111,7 @@ CRITERIA: Final[Mapping[str, Fields]] = {
     "count": Fields(
         {
             "number": {
-                "anyOf": [_WHOLE, {"const": "all"}],
+                "anyOf": [_NUMBER_ASKED, {"const": "all"}],
                 "description": "How many results; all: one of each assessment.",
             },
             "assessments": _ASSESSMENTS,
@@ -119,7 +121,7 @@ CRITERIA: Final[Mapping[str, Fields]] = {
                     {"enum": ["assessment", "assessor", "site", "day"]},
                     {
                         "type": "object",
-                        "properties": dict.fromkeys(("assessment", "assessor", "site", "day"), _WHOLE),
+                        "properties": dict.fromkeys(("assessment", "assessor", "site", "day"), _NUMBER_ASKED),
                         "additionalProperties": False,
                         "minProperties": 1,
                     },

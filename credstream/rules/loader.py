@@ -89,6 +89,8 @@ def load(folder: Path) -> Draft:
     Raises:
         CatalogueError: There are mistakes; all of them are told.
     """
+    if not folder.is_dir():
+        raise CatalogueError(folder, ["there is no such folder: a catalogue is one, with a programme.yaml in it"])
     mistakes = Mistakes()
     reader = _Reader(mistakes)
     issuer, providers, name, version = reader.programme(read(folder / "programme.yaml", mistakes))

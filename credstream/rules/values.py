@@ -14,6 +14,7 @@ from credstream.rules.yaml_source import Mistakes, Place, Value
 from schemas.events import POINT, Micros
 from schemas.rules import WHOLE, Span
 from services.competency.calendars import zone
+from services.competency.faults import MAX_HOURS, MAX_MONTHS
 
 T = TypeVar("T")
 _ID: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -172,13 +173,16 @@ class Values:
             return 1, WHOLE
         return share
 
-    def whole(self, value: Value | None) -> int:
+    def whole(self, value: Value | None, most: int | None = None) -> int:
         """Return a whole number from 1."""
         if value is None or not value.place.line:
             return 1
         text = self.text(value)
         if not _WHOLE.fullmatch(text):
             self.mistakes.add(value.place, f"{text}: a whole number from 1 is wanted here")
+            return 1
+        if most is not None and int(text) > most:
+            self.mistakes.add(value.place, f"{text}: at most {most:,} can be asked for")
             return 1
         return int(text)
 
@@ -200,6 +204,9 @@ class Values:
             self.mistakes.add(
                 value.place, f"{text}: a length of time is wanted here: 90 days, 24 months, 1 year 6 months"
             )
+            return Span(hours=24)
+        if months > MAX_MONTHS or hours > MAX_HOURS:
+            self.mistakes.add(value.place, f"{text}: lengths of time end at a hundred years")
             return Span(hours=24)
         return Span(months=months, hours=hours)
 

@@ -143,7 +143,8 @@ class _Speaker:
                 return words[f"result.{node.take}" if node.take else "result"].format(about) + conditions
             case "count":
                 if counted:
-                    return words["counted"].format(node.has, node.needs, about) + conditions
+                    counted_as = "counted.few" if (node.has or 0) <= 1 else "counted"
+                    return words[counted_as].format(node.has, node.needs, about) + conditions
                 return (
                     words["one"].format(about) if node.needs == 1 else words["count"].format(node.needs, about)
                 ) + conditions

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import combinations
 from typing import Final, TypeAlias
 
-from services.signing.pieces import Blank, FillAll, Piece, merge
+from services.signing.pieces import Blank, Fill, FillAll, Piece, merge
 
 Term: TypeAlias = tuple[Piece, ...]
 Line: TypeAlias = tuple[Term, ...]
@@ -86,15 +86,16 @@ def entangled(lines: Sequence[Line]) -> set[Blank]:
 class Layout:
     """The quads of a shape in one order of their terms, wherever their blank nodes fall."""
 
-    __slots__ = ("_begin", "_by_name", "_labels", "_parts", "_sets", "_start")
+    __slots__ = ("_by_name", "_exact", "_labels", "_most", "_parts", "_runs", "_sets", "_slots")
 
-    def __init__(self, lines: Sequence[Line], blanks: Sequence[Blank], slots: int) -> None:
+    def __init__(self, lines: Sequence[Line], blanks: Sequence[Blank], slots: int, most: int) -> None:
         """Lay the lines out.
 
         Args:
             lines: In an order that they have for some values.
             blanks: The blank nodes, as they are numbered.
             slots: How many slots there are.
+            most: How many orders of the blank nodes to keep with the names in them.
         """
         self._labels = [b"_:c14n%d" % i for i in range(len(blanks))]
         self._by_name = ranks(self._labels)
@@ -119,30 +120,59 @@ class Layout:
                     (*line[:_OBJECT], (next(places[_but_object(line)]),), *line[_OBJECT + 1 :]), numbers.__getitem__
                 )
             blocks.get(line[0][0], head).extend(pieces)
-        head = merge(head)
-        self._start = head[0] if head and isinstance(head[0], bytes) else b""
-        self._begin = hashlib.sha256(self._start)
-        self._parts = FillAll([head[1:] if self._start else head, *blocks.values()])
+        self._slots, self._runs = slots, [head, *blocks.values()]
+        self._parts = FillAll(self._runs)
+        self._exact: dict[Sequence[int], _Exact] = {}
+        self._most = most
 
-    def canonical(self, values: Sequence[bytes], order: Sequence[int]) -> bytes:
+    def canonical(self, values: Sequence[bytes], order: tuple[int, ...]) -> bytes:
         """Return the canonical N-Quads; `order` are the blank nodes' numbers in the order of their hashes."""
-        return self._start + self._rest(values, order)
+        exact = self._of(order)
+        return exact.start + exact.rest(values) if exact else self._filled(values, order)
 
-    def digest(self, values: Sequence[bytes], order: Sequence[int]) -> bytes:
-        """Return their SHA-256; the fixed beginning, often more than half, was hashed when this was laid out."""
-        state = self._begin.copy()
-        state.update(self._rest(values, order))
+    def digest(self, values: Sequence[bytes], order: tuple[int, ...]) -> bytes:
+        """Return their SHA-256."""
+        exact = self._of(order)
+        if exact is None:
+            return hashlib.sha256(self._filled(values, order)).digest()
+        state = exact.begin.copy()
+        state.update(exact.rest(values))
         return state.digest()
 
-    def _rest(self, values: Sequence[bytes], order: Sequence[int]) -> bytes:
+    def _of(self, order: tuple[int, ...]) -> _Exact | None:
+        """Return the quads with the names of this order in them: of the first orders met, since a few are most of them."""
+        found = self._exact.get(order)
+        if found is None and len(self._exact) < self._most:
+            names = self._names(order)
+            runs = [self._runs[0], *(self._runs[order[place] + 1] for place in self._by_name)]
+            named = [
+                names[p - self._slots] if isinstance(p, int) and p >= self._slots else p for run in runs for p in run
+            ]
+            found = self._exact[order] = _Exact(named)
+        return found
+
+    def _filled(self, values: Sequence[bytes], order: Sequence[int]) -> bytes:
+        parts = self._parts([*values, *self._names(order)])
+        return b"".join([parts[0], *[parts[order[place] + 1] for place in self._by_name]])
+
+    def _names(self, order: Sequence[int]) -> list[bytes]:
+        """Return the names of the blank nodes, and after them those of each set in order."""
         labels = self._labels.copy()
         for label, blank in zip(self._labels, order, strict=True):
             labels[blank] = label
-        filled = [*values, *labels]
-        for members in self._sets:
-            filled += sorted([labels[blank] for blank in members])
-        parts = self._parts(filled)
-        return b"".join([parts[0], *[parts[order[place] + 1] for place in self._by_name]])
+        return labels + [name for members in self._sets for name in sorted([labels[blank] for blank in members])]
+
+
+class _Exact:
+    """Quads in which slots alone are open. Their fixed beginning, often more than half, is hashed once."""
+
+    __slots__ = ("begin", "rest", "start")
+
+    def __init__(self, pieces: Sequence[Piece]) -> None:
+        merged = merge(pieces)
+        self.start = merged[0] if merged and isinstance(merged[0], bytes) else b""
+        self.begin = hashlib.sha256(self.start)
+        self.rest = Fill(merged[1:] if self.start else merged)
 
 
 def _but_object(line: Line) -> Line:

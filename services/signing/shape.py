@@ -65,7 +65,7 @@ class Text(tuple[str | Slot, ...]):
 class Shape:
     """A compiled shape. `slots` names its slots in the order in which values are given."""
 
-    def __init__(self, document: Mapping[str, Any], *, max_layouts: int = 128) -> None:
+    def __init__(self, document: Mapping[str, Any], *, max_layouts: int = 32) -> None:
         """Compile a document whose leaves may be `Slot` or `Text`; remember so many orders of its quads.
 
         Raises:
@@ -216,7 +216,7 @@ class Shape:
         return self._fixed_hashes + [sha256(text).digest() for text in texts[: self._varying]], texts[self._varying :]
 
     def _layout(
-        self, hashes: Sequence[bytes], order: Sequence[int], terms: Sequence[bytes], in_nquads: Sequence[bytes]
+        self, hashes: Sequence[bytes], order: tuple[int, ...], terms: Sequence[bytes], in_nquads: Sequence[bytes]
     ) -> Layout | None:
         """Return the layout of these values' order, or None where there is none: equal hashes or terms, or too many orders."""
         if not self._max_layouts or len(set(hashes)) < len(hashes) or len(set(terms)) < len(terms):
@@ -224,8 +224,9 @@ class Shape:
         key = ranks(terms), self._names_in_order(order) if self._entangled else ()
         found = self._layouts.get(key)
         if found is None and len(self._layouts) < self._max_layouts:
+            most = self._max_layouts // (len(self._layouts) + 1)  # in all some hundred, whatever the values
             in_order = [self._lines[i] for i in ranks(self._filled(in_nquads, hashes))]
-            found = self._layouts[key] = Layout(in_order, self._blanks, len(self.slots))
+            found = self._layouts[key] = Layout(in_order, self._blanks, len(self.slots), most=most)
         return found
 
     def _names_in_order(self, order: Sequence[int]) -> tuple[int, ...]:

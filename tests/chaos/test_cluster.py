@@ -16,9 +16,10 @@ from support.injection import Injection
 from support.pipe import Pipe, until, whole_pipe
 from support.sending import Sender
 
-from schemas.topology import CLAIMED, INBOX, PROGRESS
+from schemas.topology import INBOX, PROGRESS
 
 pytestmark = pytest.mark.timeout(900)
+ROUNDS = 4
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +35,15 @@ def pipe(brokers: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.mark.fault("B17", "B12", "B1")
+@pytest.mark.long
 def test_leaders_killed_under_load_lose_and_double_nothing(
-    brokers: Cluster, pipe: Pipe, seed: int, fault: Injection, pytestconfig: pytest.Config
+    brokers: Cluster, pipe: Pipe, seed: int, fault: Injection
 ) -> None:
     chance = random.Random(seed)
-    rounds = 8 if pytestconfig.getoption("--long") else 3
     with Sender(pipe, "leader") as sender:
-        for turn in range(rounds):
+        for turn in range(ROUNDS):
             time.sleep(chance.uniform(2, 4))
-            topic = (INBOX, PROGRESS, CLAIMED)[turn % 3].name if turn < 6 else "__transaction_state"
+            topic = (INBOX.name, PROGRESS.name, "__transaction_state", "__consumer_offsets")[turn % 4]
             victim = brokers.leader(topic, chance.randrange(4))
             victim.end(chance.choice((signal.SIGKILL, signal.SIGTERM)) if turn else signal.SIGKILL)
             fault.fire("leader killed or stopped")
@@ -57,6 +58,7 @@ def test_leaders_killed_under_load_lose_and_double_nothing(
 
 
 @pytest.mark.fault("B17")
+@pytest.mark.long
 def test_with_one_broker_of_three_nothing_is_accepted(brokers: Cluster, pipe: Pipe, fault: Injection) -> None:
     with Sender(pipe, "isr") as sender:
         for _ in until("something to be accepted"):

@@ -12,6 +12,7 @@ from credstream.rules import grammar
 from credstream.rules.explaining import explained_rule, names_of
 from credstream.rules.loader import CatalogueError, Draft, load
 from credstream.zones import zone_in
+from schemas.catalogue import pack, unpack
 from schemas.rules import Count, Rule, Selection, inside
 from services.competency.wording import Language
 
@@ -138,6 +139,8 @@ def test_a_day_by_which_something_is_shown_is_told_as_that_day(tmp_path: Path) -
         ("{result: {assessment: theory, assessments: ward}}", "one of assessment and assessments is wanted here"),
         ("{result: {take: latest}}", "one of assessment and assessments is wanted here"),
         ("{holds: {achievement: a, level: merit}}", "a has no levels: add levels there first"),
+        ("{count: {number: 1001, assessments: theory}}", "1001: at most 1,000 can be asked for"),
+        ("{result: {assessment: theory, recent: 101 years}}", "101 years: lengths of time end at a hundred years"),
         ("{at_least: {number: 2, of: [{holds: block}]}}", "there is only 1 criterion here"),
     ],
 )
@@ -194,3 +197,23 @@ def test_an_example_has_what_a_provider_could_send(tmp_path: Path, result: str, 
     with pytest.raises(CatalogueError) as caught:
         read(tmp_path, "{holds: block}", "  examples:", example)
     assert any(line.startswith("a.yaml:9:") and line.endswith(f": {told}") for line in caught.value.mistakes), caught
+
+
+def test_a_default_that_is_written_out_is_the_same_rule_and_can_be_adopted(tmp_path: Path) -> None:
+    written_out = (
+        "take: best, missing: zero}}, {result: {assessment: theory, take: any}}]}",
+        "    attained: first",
+        "    on_loss: revoke",
+        "  transition: keep",
+        "  achievement_type: MicroCredential",
+        "  language: en",
+    )
+    digests = set[str]()
+    for at, (end, *lines) in enumerate([written_out, ("}}, {result: {assessment: theory}}]}",)]):
+        (place := tmp_path / str(at)).mkdir()
+        weighted = "{all: [{weighted: {parts: {theory: 1, ward: 1}, at_least: 50 %, " + end
+        catalogue = read(place, weighted, *lines).build(base_url="https://badges.example", keys=())
+        digest, packed = pack(catalogue)
+        assert unpack(packed, digest) == catalogue
+        digests.add(digest)
+    assert len(digests) == 1

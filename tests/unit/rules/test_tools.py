@@ -6,14 +6,16 @@ import json
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from credstream.cli.commands import app
 from credstream.rules.explaining import differences, explained_rule
-from credstream.rules.loader import Draft, load
+from credstream.rules.loader import CatalogueError, Draft, load
 from credstream.rules.testing import run_examples
 from schemas.errors import RefusedError
 from services.competency.reasons import render
 from services.competency.wording import WORDS
+from services.signing.keys import LocalSigner
 
 FILES = {
     "programme.yaml": "programme: p\nversion: 1\nissuer: {name: Issuer}\nproviders:\n  - {id: college, name: College}\n",
@@ -206,3 +208,27 @@ def test_one_attempt_is_the_first(tmp_path: Path) -> None:
     ).achievements
     assert explained_rule(achievement, {})[1].text == "the best result of ward (the first attempt)"
     assert explained_rule(achievement, {}, "fr")[1].text == "le meilleur résultat de ward (le premier essai)"
+
+
+def test_what_is_not_there_is_said_with_what_is(tmp_path: Path) -> None:
+    place = folder(tmp_path / "c")
+    with pytest.raises(RefusedError, match=r"has no achievement frist; did you mean first\?"):
+        app(["rules", "explain", "frist", "--folder", str(place)], exit_on_error=False)
+    with pytest.raises(RefusedError, match="has no achievement xyz; it has first"):
+        app(["rules", "show", str(place), "--achievement", "xyz"], exit_on_error=False)
+    with pytest.raises(CatalogueError, match=r"1 mistake\n  there is no such folder: a catalogue is one"):
+        load(tmp_path / "d")
+
+
+def test_another_time_zone_and_another_partner_are_differences(tmp_path: Path) -> None:
+    before, after = folder(tmp_path / "a"), folder(tmp_path / "b")
+    key = Ed25519PrivateKey.from_private_bytes(bytes(32))
+    partner = f"  - {{id: ward-sisters, name: Ward sisters, key: {LocalSigner(key).public_multikey}}}\n"
+    with (after / "programme.yaml").open("a") as programme:
+        programme.write(f"time_zone: America/Toronto\npartners:\n{partner}")
+    rule, added = differences(load(before), load(after))
+    assert list(rule.lines) == [
+        "- days and months are counted in UTC",
+        "+ days and months are counted in America/Toronto",
+    ]
+    assert (added.what, added.kind, added.name) == ("added", "partner", "ward-sisters")
