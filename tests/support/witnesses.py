@@ -96,11 +96,12 @@ class FakeGateway:
         outcomes = [outcome for one in decided if not isinstance(one.body, bytes) for outcome in one.body.outcomes]
         changed = [decode(value, CredentialStatusChanged) for value in values(self.log, STATUS_CHANGED)]
         answers = [decode(value, CredentialIssued, ClaimVoided) for value in values(self.log, ISSUED)]
+        once = {(one.programme, one.lane, one.claim_no): one for one in issued(self.log)}
         voided = [one for one in answers if isinstance(one, ClaimVoided)]
         tallies = {
             "decided": Counter(str(one.disposition) for one in decided),
             "verdict": Counter(str(outcome.verdict) for outcome in outcomes),
-            "issued": Counter(f"{one.programme}/{one.achievement}" for one in issued(self.log)),
+            "issued": Counter(f"{one.programme}/{one.achievement}" for one in once.values()),
             "voided": Counter(f"{one.programme}/{one.achievement}" for one in voided),
             "status": Counter(str(one.status) for one in changed),
             "quarantined": Counter(counts(self.log)["quarantine_reasons"]),
