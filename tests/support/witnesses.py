@@ -99,13 +99,13 @@ class FakeGateway:
         decided = [decode(value, CompetencyDecided) for value in values(self.log, DECIDED)]
         outcomes = [outcome for one in decided if not isinstance(one.body, bytes) for outcome in one.body.outcomes]
         changed = [decode(value, CredentialStatusChanged) for value in values(self.log, STATUS_CHANGED)]
+        once = {(one.programme, one.lane, one.claim_no): one for one in issued(self.log)}
+        voided = [one for one in answers(self.log) if isinstance(one, ClaimVoided)]
         tallies = {
             "decided": Counter(str(one.disposition) for one in decided),
             "verdict": Counter(str(outcome.verdict) for outcome in outcomes),
-            "issued": Counter(f"{one.programme}/{one.achievement}" for one in issued(self.log)),
-            "voided": Counter(
-                f"{one.programme}/{one.achievement}" for one in answers(self.log) if isinstance(one, ClaimVoided)
-            ),
+            "issued": Counter(f"{one.programme}/{one.achievement}" for one in once.values()),
+            "voided": Counter(f"{one.programme}/{one.achievement}" for one in voided),
             "status": Counter(str(one.status) for one in changed),
             "quarantined": Counter(counts(self.log)["quarantine_reasons"]),
         }
