@@ -227,7 +227,9 @@ def pack(catalogue: Catalogue) -> tuple[str, bytes]:
     Raises:
         ValueError: It is larger than an adoption record can carry.
     """
-    text = canonical(catalogue)
+    text = canonical(
+        _DECODER.decode(canonical(catalogue))
+    )  # a default that is written out is left out, as by who reads it
     packed = zlib.compress(text, 9)
     if len(packed) > MAX_CATALOGUE_BYTES:
         raise ValueError(

@@ -218,7 +218,7 @@ class IssuingStage:
             UnavailableError: The claim's key cannot sign it now.
             IntegrityError: The claim cannot be issued at all.
         """
-        schedule, published = self._published(lane, claim, state)
+        schedule, published = self._key_of(lane, claim, state)
         if published is not None and published.compromised_at is not None:
             return voided(claim, schedule, key, trace)
         catalogue, shape, values = self._prepared(claim, state)
@@ -251,9 +251,7 @@ class IssuingStage:
         values = slot_values(claim, words)
         return words.catalogue, shape, [values[name] for name in shape.slots]
 
-    def _published(
-        self, lane: Progress, claim: CredentialClaimed, state: Mapping[bytes, bytes]
-    ) -> tuple[str, Key | None]:
+    def _key_of(self, lane: Progress, claim: CredentialClaimed, state: Mapping[bytes, bytes]) -> tuple[str, Key | None]:
         """Return the digest of the catalogue adopted last, and the claim's key as that publishes it: keys change at once."""
         newest = lane.adopted.get(claim.programme, claim.catalogue_digest)
         keys = (

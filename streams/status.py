@@ -93,9 +93,8 @@ class StatusStage:
         """
         event = decode(record.value, StatusListOpened, StatusDecided, CatalogueAdopted)
         if isinstance(event, CatalogueAdopted):
-            keys = tuple(key for key in unpack(event.catalogue, event.digest).keys if key.purpose == "status")
-            changes = {_KEYS_OF + event.programme.encode(): msgspec.msgpack.encode(keys)}
-            return Step(replace(lane, keys={**lane.keys, event.programme: keys}), changes=changes)
+            name, kept = kept_keys(event)
+            return Step(replace(lane, keys={**lane.keys, event.programme: _KEYS.decode(kept)}), changes={name: kept})
         url = event.status_list
         before = lane.lists.get(url)
         if event.decision_no < (before.next_decision if before else 0):
@@ -171,6 +170,12 @@ class StatusStage:
         sent = headers(event, source=f"/programmes/{state.programme}", event_id=f"{url}?version={done.version}")
         listed = Output(topic=LIST_PUBLISHED, key=url.encode(), value=encode(event), headers=sent)
         return done, [listed, *_changes(lane.number, url, state, done)]
+
+
+def kept_keys(adopted: CatalogueAdopted) -> tuple[bytes, bytes]:
+    """Return what a lane keeps of a catalogue, and under which key: the programme's status keys."""
+    keys = tuple(key for key in unpack(adopted.catalogue, adopted.digest).keys if key.purpose == "status")
+    return _KEYS_OF + adopted.programme.encode(), msgspec.msgpack.encode(keys)
 
 
 def _key_in_force(lane: Lists, state: ListState, now: Micros) -> str:

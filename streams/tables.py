@@ -97,6 +97,16 @@ CREDENTIAL: Final = Table(
     Index("credential_learner", "programme", "learner_ref"),
     Index("credential_newest", "claimed_at"),
 )
+VOIDED: Final = Table(
+    "voided",
+    METADATA,
+    Column("credential_id", String(36), primary_key=True),
+    Column("programme", _ID, nullable=False),
+    Column("achievement", _ID, nullable=False),
+    Column("key_id", _ID, nullable=False),
+    Column("reason", String(40), nullable=False),
+    Column("claimed_at", BigInteger, nullable=False),
+)
 # Apart from `credential`, so that a change may come before the credential that it is about.
 CREDENTIAL_STATUS: Final = Table(
     "credential_status",

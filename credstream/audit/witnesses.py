@@ -95,8 +95,8 @@ def check_counters(store: Store, counts: Mapping[str, Any] | None) -> None:
             ("decisions", DECIDED),
         )
     }
-    recount["quarantined"] = store.one("SELECT COUNT(*) FROM quarantined")
     recount["credentials"] -= store.one("SELECT COUNT(*) FROM voided")
+    recount["quarantined"] = store.one("SELECT COUNT(*) FROM quarantined")
     outcomes = store.ask("SELECT json_extract(body, '$.disposition'), COUNT(*) FROM decided GROUP BY 1")
     recount["dispositions"] = dict(outcomes.fetchall())
     recount["quarantine_reasons"] = dict(store.ask("SELECT reason, COUNT(*) FROM quarantined GROUP BY 1").fetchall())

@@ -260,7 +260,10 @@ def _not_in_effect(place: Installation, signed: Signed) -> int:
 
 def _table(key: str, signed: Signed, left: Rest, since: Micros) -> Table:
     split = since > 0
-    table = Table(title=f"{len(signed.issued):,} credentials that {key} signed", title_justify="left")
+    table = Table(
+        title=f"{len(signed.claims):,} claims name {key}, which signed {len(signed.issued):,} of them",
+        title_justify="left",
+    )
     table.add_column("achievement")
     if split:
         table.add_column(f"before {minute(since, 'UTC')}", justify="right")

@@ -29,8 +29,8 @@ from schemas.topology import (
 )
 
 _LOST: Final[Mapping[str, str]] = {
-    INBOX.name: "every completion and request as it was sent. What was decided stays, and learners keep what they hold; why, "
-    "replay and audit no longer see the causes. What was accepted and not decided yet is gone: let each provider reconcile",
+    INBOX.name: "every completion and request as it was sent: without it nothing can go on, since decisions name positions in it. "
+    "Restore it whole, from a mirror or backup, and then rebind",
     PROGRESS.name: "nothing, if the inbox is whole: it is rebuilt from there",
     DECIDED.name: "the history of decisions. The views keep what they had; why, export and audit begin anew",
     CLAIMED.name: "claims that were not signed yet. Their numbers leave a gap, at which issuing parks: topics accept-gap",

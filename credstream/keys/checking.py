@@ -46,6 +46,13 @@ def checks(schedule: Schedule, now: Micros) -> Iterator[Checked]:
     Raises:
         UnavailableError: Kafka does not answer.
     """
+    yield from local_checks(schedule, now)
+    yield _served(schedule)
+    yield from _waiting(schedule)
+
+
+def local_checks(schedule: Schedule, now: Micros) -> Iterator[Checked]:
+    """Yield what files, tokens and the schedule tell, without Kafka and gateway."""
     yield _catalogue_key(schedule)
     yield _listed(schedule)
     for purpose in _PURPOSES:
@@ -55,8 +62,6 @@ def checks(schedule: Schedule, now: Micros) -> Iterator[Checked]:
         for key in keys_of(schedule.catalogue, purpose):
             yield from _of_key(schedule, key, now)
     yield from _strays(schedule)
-    yield _served(schedule)
-    yield from _waiting(schedule)
 
 
 def _catalogue_key(schedule: Schedule) -> Checked:

@@ -1,26 +1,28 @@
 """Binding an installation to a log whose topics are other ones than those it was made with: made anew, or restored elsewhere.
 
-Each lane keeps the ids of the topics with which it was made, and refuses to start with others. What it has read of a topic that was
-made anew it reads from the beginning: numbers and event ids tell repeats, so nothing is counted twice.
+Each lane keeps the ids of the topics with which it was made, and refuses to start with others. A topic that was made anew it reads
+from the beginning: numbers tell repeats, so nothing is counted twice. The inbox is not like the others: decisions name positions in
+it, so it must be there whole, as a mirror or backup has it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
-from sqlalchemy import delete
+from msgspec.structs import replace
+from sqlalchemy import delete, func, select
 
 from credstream.lanes.state import Kept, check_unheld, input_of, kept, position_of, state_topic_of, write
 from credstream.replaying.lanes import replay
-from schemas.errors import RefusedError
-from schemas.topology import TOPICS, Processor, Topic
+from schemas.errors import RefusedError, UnavailableError
+from schemas.topology import INBOX, TOPICS, Processor, Topic
 from streams.lane import IDENTITY_KEY
 from streams.settings import Installation
-from streams.tables import POSITION, open_database
-from streams.topics import create_missing, describe, identity, secret_checks
+from streams.tables import COMPLETION, POSITION, open_database
+from streams.topics import create_missing, describe, ends, identity, secret_checks
 
 ON_LANES: Final = (Processor.COMPETENCY, Processor.ISSUING, Processor.STATUS)
 
@@ -87,6 +89,8 @@ def bind(installation: Installation, chosen: Plan, advance: Callable[[int], None
     """
     for processor in (*ON_LANES, Processor.VIEWS):
         check_unheld(installation, processor)
+    if INBOX.name in {one.topic.name for one in chosen.changed}:
+        chosen = replace(chosen, bindings=tuple(_with_inbox(installation, chosen.bindings)))
     create_missing(installation)
     now = identity(installation)
     _reset_views(installation, [one.topic.name for one in chosen.changed])
@@ -104,7 +108,7 @@ def _binding(found: Kept, now: Mapping[str, str | None], anew: set[str]) -> Bind
     bound = said is not None and all(now.get(name) == one for name, one in said["topics"].items())
     if bound or (not found.state and found.position <= 0):  # or it never began
         return None
-    restarts = input_of(found.processor).name in anew
+    restarts = input_of(found.processor).name in anew - {INBOX.name}
     return Binding(
         processor=found.processor,
         lane=found.lane,
@@ -119,6 +123,27 @@ def _kept(installation: Installation, processor: Processor, lane: int, now: Mapp
         return kept(installation, processor, lane)
     position = position_of(installation, processor, lane)
     return Kept(processor=processor, lane=lane, position=position, state={})
+
+
+def _with_inbox(installation: Installation, bindings: Sequence[Binding]) -> Iterator[Binding]:
+    """Yield the bindings, those of competency where it had come to: Kafka forgets that with the topic, the views have it."""
+    try:
+        there = ends(installation, [INBOX])
+    except UnavailableError:
+        there = {}
+    with open_database(installation.database_url).connect() as connection:
+        for one in bindings:
+            if one.processor is not Processor.COMPETENCY:
+                yield one
+                continue
+            last = connection.execute(select(func.max(COMPLETION.c.inbox_offset)).where(COMPLETION.c.lane == one.lane))
+            position = (last.scalar_one() or -1) + 1
+            if there.get((INBOX.name, one.lane), 0) < position:
+                raise RefusedError(
+                    f"lane {one.lane} of {INBOX.name} was read up to {position}, and what is there now does not reach as far: "
+                    "restore it whole, from a mirror or backup, since decisions name positions in it; no rebinding makes up for it"
+                )
+            yield replace(one, position=position, restarts=False)
 
 
 def _said(found: Kept) -> Mapping[str, Any] | None:

@@ -89,8 +89,8 @@ class Published:
             if name not in self._off and (extra := next(found, None)) is not None:
                 yield extra[0], f"the replay does not say {_named(extra[1])}"
 
-    def next_answer(self) -> CredentialIssued | ClaimVoided | None:
-        """Return what became of the next claim of the lane."""
+    def next_issued(self) -> CredentialIssued | ClaimVoided | None:
+        """Return the next credential of the lane, or word of a claim that got none."""
         found: Any = next(self._found[ISSUED.name], (None, None))[1]
         return found if isinstance(found, CredentialIssued | ClaimVoided) else None
 

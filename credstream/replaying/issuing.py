@@ -39,14 +39,14 @@ class ReplayedIssuing(IssuingStage):
     def __init__(self, published: Published) -> None:
         """Take signatures from this lane's credentials."""
         super().__init__({}, clock=lambda: 0.0)
-        self._answers, self._ahead = published, dict[tuple[str, int], CredentialIssued | ClaimVoided]()
+        self._published, self._ahead = published, dict[tuple[str, int], CredentialIssued | ClaimVoided]()
         self._signed_by: _Known | None = None
 
     def fault(self, topic: Topic, value: bytes | None) -> Fault | None:
-        """Return where and how what became of a claim differs from this, None when it does not."""
+        """Return where and how the credential that was issued differs from this one, None when it does not."""
         wanted = decode(value, CredentialIssued, ClaimVoided)
-        found = self._answer(wanted.programme, wanted.claim_no)
-        self._ahead.pop((wanted.programme, wanted.claim_no), None)
+        self._issued(wanted.programme, wanted.claim_no)
+        found = self._ahead.pop((wanted.programme, wanted.claim_no), None)
         where = f"{topic.name}/{wanted.lane}@claim {wanted.claim_no} of {wanted.programme}"
         if isinstance(wanted, CredentialIssued) and self._signed_by is not None and not self._signed_by.fits:
             return where, "its signature is not over what its claim says"
@@ -58,18 +58,18 @@ class ReplayedIssuing(IssuingStage):
             yield f"{ISSUED.name}@claim {number} of {programme}", "no claim that was taken says so"
 
     def _signer(self, claim: CredentialClaimed, published: Key | None) -> Signer:
-        issued = self._answer(claim.programme, claim.claim_no)
+        issued = self._issued(claim.programme, claim.claim_no)
         if published is None or not isinstance(issued, CredentialIssued):
             raise UnavailableError(f"claim {claim.claim_no} of {claim.programme} was not issued")
         proof: Any = msgspec.json.decode(issued.credential)["proof"][0]
         self._signed_by = _Known(published.public_key_multibase, from_base58(proof["proofValue"][1:]))
         return self._signed_by
 
-    def _answer(self, programme: str, claim_no: int) -> CredentialIssued | ClaimVoided | None:
+    def _issued(self, programme: str, claim_no: int) -> CredentialIssued | ClaimVoided | None:
         wanted = (programme, claim_no)
         while wanted not in self._ahead and len(self._ahead) < _AHEAD:
-            answer = self._answers.next_answer()
-            if answer is None:
+            issued = self._published.next_issued()
+            if issued is None:
                 break
-            self._ahead[answer.programme, answer.claim_no] = answer
+            self._ahead[issued.programme, issued.claim_no] = issued
         return self._ahead.get(wanted)

@@ -12,11 +12,18 @@ from msgspec.structs import replace
 from credstream.audit.log import LogRecord
 from credstream.reading import committed
 from schemas.codec import decode
-from schemas.events import CredentialStatusChanged, StatusDecided, StatusListOpened, StatusListPublished
+from schemas.events import (
+    CatalogueAdopted,
+    CredentialStatusChanged,
+    StatusDecided,
+    StatusListOpened,
+    StatusListPublished,
+)
 from schemas.topology import LIST_PUBLISHED, STATUS_CHANGED, Topic
 from services.status.ledger import ListState, decided, opened
 from streams.gaps import accepted_key
 from streams.settings import Installation
+from streams.status import kept_keys
 
 
 def replayed(
@@ -32,9 +39,14 @@ def replayed(
         UnavailableError: Kafka does not answer.
     """
     lists: dict[str, ListState] = {}
+    keys: dict[bytes, bytes] = {}
     for record in records:
         advance(1)
-        event = decode(record.value, StatusListOpened, StatusDecided)
+        event = decode(record.value, StatusListOpened, StatusDecided, CatalogueAdopted)
+        if isinstance(event, CatalogueAdopted):
+            name, value = kept_keys(event)
+            keys[name] = value
+            continue
         before = lists.get(event.status_list)
         if isinstance(event, StatusListOpened):
             lists.setdefault(event.status_list, opened(event))
@@ -44,7 +56,7 @@ def replayed(
             lists[event.status_list] = decided(before, event)
     newest = _published(installation, lane)
     effective = _effective(installation, lane)
-    return {
+    return keys | {
         url.encode(): msgspec.msgpack.encode(_as_published(kept, newest.get(url), effective[url]))
         for url, kept in lists.items()
     }
@@ -56,6 +68,7 @@ def _as_published(kept: ListState, newest: StatusListPublished | None, effective
         return kept
     return replace(
         kept,
+        key_id=newest.key_id,
         pending=kept.pending[effective:],
         version=newest.version,
         published_at=newest.published_at,

@@ -114,10 +114,6 @@ class Verifier:
         if recipient is not None:
             yield recipient_step(document["credentialSubject"], recipient)
 
-    def _held(self, document: Mapping[str, Any]) -> Verdict:
-        """Judge a credential that a learner record holds."""
-        return Verdict(tuple(self._steps(document, None, None)))
-
     def _with_successor(self, step: VerifyStep, document: Mapping[str, Any]) -> VerifyStep:
         """Say of a credential whose key was compromised what was issued in its place, where that is known."""
         if step.reason != COMPROMISED or self._reissued_as is None:
@@ -126,6 +122,10 @@ class Verifier:
         return (
             step if anew is None else replace(step, reason=f"{COMPROMISED}; the credential was issued anew as {anew}")
         )
+
+    def _held(self, document: Mapping[str, Any]) -> Verdict:
+        """Judge a credential that a learner record holds."""
+        return Verdict(tuple(self._steps(document, None, None)))
 
     def _secured(
         self, document: Mapping[str, Any], token: CompactJws | None, issuer: str, purpose: Purpose

@@ -55,6 +55,7 @@ def sent(pipe: Pipe, name: str, count: int = 40) -> None:
             return
 
 
+@pytest.mark.fault("B3")
 def test_a_transaction_that_stands_twice_counts_once_for_every_reader(pipe: Pipe) -> None:
     sent(pipe, "first")
     pipe.drain()
@@ -70,6 +71,7 @@ def test_a_transaction_that_stands_twice_counts_once_for_every_reader(pipe: Pipe
     assert violations(pipe.place) == []
 
 
+@pytest.mark.fault("B3", "B9")
 def test_a_gap_and_a_conflict_park_their_lanes_alone_until_a_person_accepts_them(pipe: Pipe) -> None:
     servers, before = pipe.place.bootstrap_servers, claims(pipe)
     log = pipe.place.folder / "logs" / "issuing-0.log"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from support.auditing import violations
 from support.commands import credstream, stopped
 from support.ghost import hang
@@ -26,6 +27,7 @@ def issued(pipe: Pipe) -> list[str]:
     return [event.event_id for event in (decode(r.value, CredentialIssued) for r in records)]
 
 
+@pytest.mark.fault("B18")
 def test_a_hanging_transaction_is_found_and_ended_and_its_lane_goes_on(mended: Pipe) -> None:
     mended.drain()
     assert "no transaction hangs" in credstream(mended, "topics", "unhang")

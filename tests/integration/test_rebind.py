@@ -19,7 +19,7 @@ from credstream.reading import committed
 from schemas.codec import decode
 from schemas.errors import RefusedError
 from schemas.events import CredentialIssued
-from schemas.topology import DECIDED, ISSUED, PROGRESS, Processor
+from schemas.topology import DECIDED, INBOX, ISSUED, PROGRESS, Processor
 from streams import topics
 from streams.lane import IDENTITY_KEY
 
@@ -40,6 +40,7 @@ def run(pipe: Pipe, process: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
 
 
+@pytest.mark.fault("B10")
 def test_nothing_starts_on_topics_made_anew_until_a_person_binds_to_them(pipe: Pipe) -> None:
     assert "nothing is to be done" in credstream(pipe, "topics", "rebind", "--dry-run")
     sent = [completion(f"bound-{i}") for i in range(20)]
@@ -85,3 +86,12 @@ def test_nothing_starts_on_topics_made_anew_until_a_person_binds_to_them(pipe: P
     pipe.drain()
     issued = [decode(r.value, CredentialIssued) for r in committed(pipe.place.bootstrap_servers, ISSUED)]
     assert len({one.credential_id for one in issued}) == len(issued) == 30
+    pipe.supervisor.stop()
+    admin = KafkaAdminClient(bootstrap_servers=pipe.place.bootstrap_servers)
+    admin.delete_topics([INBOX.name])
+    admin.close()
+    for _ in until("the inbox to be gone"):
+        if any(state.id is None for state in topics.describe(pipe.place)):
+            break
+    assert "without it nothing can go on" in credstream(pipe, "topics", "rebind", "--dry-run")
+    assert "restore it whole" in credstream(pipe, "topics", "rebind", "--yes", code=78)

@@ -22,7 +22,7 @@ from support.competency import (
 )
 
 from schemas import codec
-from schemas.catalogue import Assessment, Catalogue, Key, pack
+from schemas.catalogue import Assessment, Catalogue, Key, pack, unpack
 from schemas.errors import MalformedError, QuarantineReason
 from schemas.events import (
     CatalogueAdopted,
@@ -360,3 +360,13 @@ def test_every_fault_is_told_at_once() -> None:
         "U+202E",
     ):
         assert any(fault in told for told in faults), fault
+
+
+def test_a_word_that_is_the_default_by_value_alone_is_packed_as_the_default() -> None:
+    best: Any = "-best".removeprefix("-")  # equal to the default, and not the same object
+    written, left_out = (
+        catalogue({"a": Weighted(parts=(Weight(assessment="quiz", weight=1),), at_least=1, **asked)})
+        for asked in ({"take": best}, {})
+    )
+    assert pack(written) == pack(left_out)
+    assert unpack(pack(written)[1], pack(written)[0]) == left_out

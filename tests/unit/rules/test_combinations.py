@@ -12,6 +12,7 @@ from credstream.rules import grammar
 from credstream.rules.explaining import explained_rule, names_of
 from credstream.rules.loader import CatalogueError, Draft, load
 from credstream.zones import zone_in
+from schemas.catalogue import pack, unpack
 from schemas.rules import Count, Rule, Selection, inside
 from services.competency.wording import Language
 
@@ -196,3 +197,23 @@ def test_an_example_has_what_a_provider_could_send(tmp_path: Path, result: str, 
     with pytest.raises(CatalogueError) as caught:
         read(tmp_path, "{holds: block}", "  examples:", example)
     assert any(line.startswith("a.yaml:9:") and line.endswith(f": {told}") for line in caught.value.mistakes), caught
+
+
+def test_a_default_that_is_written_out_is_the_same_rule_and_can_be_adopted(tmp_path: Path) -> None:
+    written_out = (
+        "take: best, missing: zero}}, {result: {assessment: theory, take: any}}]}",
+        "    attained: first",
+        "    on_loss: revoke",
+        "  transition: keep",
+        "  achievement_type: MicroCredential",
+        "  language: en",
+    )
+    digests = set[str]()
+    for at, (end, *lines) in enumerate([written_out, ("}}, {result: {assessment: theory}}]}",)]):
+        (place := tmp_path / str(at)).mkdir()
+        weighted = "{all: [{weighted: {parts: {theory: 1, ward: 1}, at_least: 50 %, " + end
+        catalogue = read(place, weighted, *lines).build(base_url="https://badges.example", keys=())
+        digest, packed = pack(catalogue)
+        assert unpack(packed, digest) == catalogue
+        digests.add(digest)
+    assert len(digests) == 1
