@@ -18,6 +18,7 @@ from services.competency.wording import (
     different,
     local_day,
     number_in_words,
+    of,
     percent,
     phrases,
 )
@@ -140,14 +141,9 @@ class _Speaker:
         words, about, conditions = self._words, self._names(node.about), self._conditions(node)
         match node.kind:
             case "result":
-                return words[f"result.{node.take}" if node.take else "result"].format(about) + conditions
+                return self._of(f"result.{node.take}" if node.take else "result", about).format(about) + conditions
             case "count":
-                if counted:
-                    counted_as = "counted.few" if (node.has or 0) <= 1 else "counted"
-                    return words[counted_as].format(node.has, node.needs, about) + conditions
-                return (
-                    words["one"].format(about) if node.needs == 1 else words["count"].format(node.needs, about)
-                ) + conditions
+                return self._number_asked(node, about, counted=counted) + conditions
             case "weighted":
                 return words["weighted"].format(self._percent(node.share or 0)) + conditions
             case "recognised":
@@ -161,6 +157,15 @@ class _Speaker:
                 if node.kind == "at_least":
                     return words["at_least_of"].format(node.needs, len(node.of) + node.more)
                 return words[f"{node.kind}.one" if node.needs == 1 else node.kind].format(node.needs)
+
+    def _number_asked(self, node: Node, about: str, *, counted: bool) -> str:
+        if counted:
+            return self._of("counted.few" if (node.has or 0) <= 1 else "counted", about).format(
+                node.has, node.needs, about
+            )
+        if node.needs == 1:
+            return self._of("one", about).format(about)
+        return self._of("count", about).format(node.needs, about)
 
     def _found(self, node: Node) -> str:  # noqa: PLR0911  one for each kind
         words = self._words
@@ -203,10 +208,13 @@ class _Speaker:
             return words["needed"].format(missing) + lacking
         return words["needed_by"].format(missing, local_day(node.until, self._zone)) + lacking
 
+    def _of(self, word: str, about: str) -> str:
+        return of(self._words[word], about, self._language)
+
     def _conditions(self, node: Node) -> str:
         asks = [ask for ask in node.asks if ask[0] != "expression"]
         said = phrases(asks, self._language, self._zone)
-        said += [different(of, needs, self._words) for of, needs, _ in node.distinct]
+        said += [different(in_what, needs, self._words) for in_what, needs, _ in node.distinct]
         text = ", ".join(said)
         return f" ({text})" if said else ""
 

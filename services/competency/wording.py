@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, Literal, TypeAlias
@@ -13,6 +14,7 @@ from services.competency.calendars import day_of, zone
 Language: TypeAlias = Literal["en", "fr"]
 Condition: TypeAlias = tuple[str, str]
 """A condition's name and its value: a number, names, an ISO 8601 duration or date, or nothing."""
+_VOWELS: Final = ("a", "e", "i", "o", "u", "æ", "œ")
 _HUNDREDTHS: Final = WHOLE // 100
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -284,6 +286,13 @@ def percent(millionths: int) -> str:
 def number_in_words(text: str, language: Language) -> str:
     """Return numbers as the language writes them: "39,5 %" in French."""
     return text.replace(".", ",") if language == "fr" else text
+
+
+def of(said: str, name: str, language: Language) -> str:
+    """Return words with which a name goes: in French "de" becomes "d'" before a vowel."""
+    if language == "fr" and unicodedata.normalize("NFD", name[:1]).lower()[:1] in _VOWELS:
+        return said.replace(" de {}", " d'{}")
+    return said
 
 
 def different(of: Dimension, number: int, words: Mapping[str, str]) -> str:

@@ -232,3 +232,12 @@ def test_another_time_zone_and_another_partner_are_differences(tmp_path: Path) -
         "+ days and months are counted in America/Toronto",
     ]
     assert (added.what, added.kind, added.name) == ("added", "partner", "ward-sisters")
+
+
+def test_french_elides_before_a_vowel(tmp_path: Path) -> None:
+    rule = "    requires: {all: [{result: {assessment: theory}}, {count: {number: 2, assessments: ward}}]}\n"
+    [achievement] = draft(tmp_path, HEAD + rule).achievements
+    said = explained_rule(achievement, {"theory": "Épreuve de théorie", "ward": "Observation"}, "fr")
+    assert [line.text for line in said[2:4]] == ["un résultat d'Épreuve de théorie", "2 résultats d'Observation"]
+    said = explained_rule(achievement, {"theory": "Théorie", "ward": "Hygiène"}, "fr")
+    assert [line.text for line in said[2:4]] == ["un résultat de Théorie", "2 résultats de Hygiène"]
