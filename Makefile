@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 RUN_STATE ?= credstream-data/$(if $(DATA),dataset,demo)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check bench chaos reliability fuzz system lock clean
+.PHONY: help demo test lint check bench chaos reliability fuzz proof system lock clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -52,6 +52,9 @@ reliability: $(READY) ## the tables of docs/reliability.md, from the tests' mark
 fuzz: $(READY) ## random rules against the second evaluator (CASES=n of each), random credentials against PyLD (COUNT=n)
 	CREDSTREAM_CASES=$(or $(CASES),4000) $(BIN)/pytest tests/properties/test_competency.py tests/properties/test_operators.py -q -s
 	PYTHONPATH=tests $(BIN)/python tests/bench/fuzz_signing.py --count $(or $(COUNT),100000) $(if $(SEED),--seed $(SEED))
+
+proof: $(READY) ## other people's verifiers on every shape of credential, into the tables of docs/conformance.md
+	PYTHONPATH=tests $(BIN)/python tests/external/write_tables.py
 
 system: ## what tests need beyond Python (Debian, as root)
 	@missing=""; \

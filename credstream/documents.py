@@ -12,10 +12,10 @@ from credstream.reading import committed
 from schemas.catalogue import Catalogue, unpack
 from schemas.codec import decode
 from schemas.events import CataloguePublished, StatusListPublished
-from schemas.ids import achievement_url, issuer_document_url, jwk_url, provider_url, translated_url
+from schemas.ids import achievement_url, issuer_document_url, jwk_url, key_history_url, provider_url, translated_url
 from schemas.topology import CATALOGUE_PUBLISHED, LIST_PUBLISHED
 from services.issuing.achievement import achievement_document, translated_document
-from services.issuing.documents import CREDENTIALS_V2, OPEN_BADGES_V3, did_document, jwk, provider_profile
+from services.issuing.documents import CREDENTIALS_V2, OPEN_BADGES_V3, did_document, jwk, key_history, provider_profile
 from streams.settings import Installation
 from streams.wording import wording
 
@@ -51,9 +51,10 @@ def catalogue_documents(catalogue: Catalogue) -> dict[str, bytes]:
             found[translated_url(url, language)] = translated_document(catalogue, achievement, language)
     context = [CREDENTIALS_V2, OPEN_BADGES_V3]
     documents = {url: {"@context": context, **about} for url, about in found.items()}
-    for key in catalogue.jwt_keys:
+    for key in (key for key in catalogue.jwt_keys if key.removed_at is None):
         documents[jwk_url(catalogue.base_url, catalogue.programme, key.id)] = jwk(catalogue, key)
     documents[issuer_document_url(catalogue.base_url, catalogue.programme)] = did_document(catalogue)
+    documents[key_history_url(catalogue.base_url, catalogue.programme)] = key_history(catalogue)
     return {url: msgspec.json.encode(document) for url, document in documents.items()}
 
 

@@ -15,8 +15,9 @@ from credstream.audit.folder import write_log
 from credstream.audit.log import Cut, Log, LogRecord
 from credstream.auditor import trust_of
 from credstream.documents import documents
+from credstream.quarantine.cases import set_aside
 from schemas.codec import decode
-from schemas.events import CompetencyDecided, CredentialIssued, RecordQuarantined
+from schemas.events import ClaimVoided, CompetencyDecided, CredentialIssued
 from schemas.topology import DECIDED, INBOX, ISSUED, QUARANTINED, Topic
 from services.signing.contexts import DIGESTS
 from streams.settings import Installation
@@ -61,6 +62,7 @@ class _Export:
         dispositions: Counter[str] = Counter()
         reasons: Counter[str] = Counter()
         counts["credentials"] = self._write("credentials", self._credentials())
+        counts["voided"] = self._write("voided", self._voided())
         counts["decisions"] = self._write("decisions", self._decisions(dispositions, verdicts))
         counts["quarantined"] = self._write("quarantine", self._quarantined(reasons))
         counts |= {"dispositions": dispositions, "verdicts": verdicts, "quarantine_reasons": reasons}
@@ -84,9 +86,16 @@ class _Export:
 
     def _credentials(self) -> Iterator[bytes]:
         for record in self._records(ISSUED):
-            issued = decode(record.value, CredentialIssued)
-            envelope = msgspec.structs.asdict(issued)
-            yield msgspec.json.encode({**_position(record), **envelope, "credential": msgspec.Raw(issued.credential)})
+            issued = decode(record.value, CredentialIssued, ClaimVoided)
+            if isinstance(issued, CredentialIssued):
+                envelope = {**msgspec.structs.asdict(issued), "credential": msgspec.Raw(issued.credential)}
+                yield msgspec.json.encode({**_position(record), **envelope})
+
+    def _voided(self) -> Iterator[bytes]:
+        for record in self._records(ISSUED):
+            event = decode(record.value, CredentialIssued, ClaimVoided)
+            if isinstance(event, ClaimVoided):
+                yield msgspec.json.encode({**_position(record), **msgspec.structs.asdict(event)})
 
     def _decisions(self, dispositions: Counter[str], verdicts: Counter[str]) -> Iterator[bytes]:
         for record in self._records(DECIDED):
@@ -98,9 +107,10 @@ class _Export:
 
     def _quarantined(self, reasons: Counter[str]) -> Iterator[bytes]:
         for record in self._records(QUARANTINED):
-            quarantined = decode(record.value, RecordQuarantined, max_bytes=QUARANTINED.max_bytes + 65_536)
-            reasons[quarantined.reason] += 1
-            yield msgspec.json.encode(quarantined)
+            quarantined = set_aside(record.value)
+            if quarantined is not None:
+                reasons[quarantined.reason] += 1
+                yield msgspec.json.encode(quarantined)
 
 
 def _position(record: LogRecord) -> dict[str, int]:

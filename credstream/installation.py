@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import msgspec
-
 from credstream.rules.loader import Draft
 from schemas.catalogue import Catalogue, Key
 from schemas.errors import RefusedError
@@ -142,10 +140,7 @@ def create_signing_key(
     key_id = f"{purpose}-{number}"
     public = keystore.create_signing_key(installation, programme, key_id)
     key = Key(id=key_id, purpose=purpose, public_key_multibase=public, active_from=begins)
-    index = installation.secret_path(f"keys/{programme}/keys.json")
-    draft = index.with_suffix(".draft")
-    draft.write_bytes(msgspec.json.format(msgspec.json.encode([*known, key])))
-    draft.replace(index)
+    keystore.write_keys(installation, programme, [*known, key])
     return key
 
 

@@ -11,8 +11,10 @@ from typing import Any, Final, cast
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
+from schemas.codec import decode
 from schemas.errors import UnavailableError
-from schemas.topology import Topic
+from schemas.events import ClaimVoided, CredentialIssued
+from schemas.topology import ISSUED, Topic
 
 _POLL_MS: Final = 500
 _FETCH_BYTES: Final = 8_000_000
@@ -42,6 +44,18 @@ def committed(bootstrap_servers: str, topic: Topic, *, lane: int | None = None) 
                 yield from (record for record in records if record.offset < ends[tp])
     finally:
         consumer.close()
+
+
+def credentials(bootstrap_servers: str, *, lane: int | None = None) -> Iterator[CredentialIssued]:
+    """Yield every credential that was issued; claims that got none are passed over.
+
+    Raises:
+        UnavailableError: Kafka does not answer.
+    """
+    for record in committed(bootstrap_servers, ISSUED, lane=lane):
+        event = decode(record.value, CredentialIssued, ClaimVoided)
+        if isinstance(event, CredentialIssued):
+            yield event
 
 
 def at_offsets(bootstrap_servers: str, topic: Topic, lane: int, offsets: Iterable[int]) -> Iterator[Any]:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from credstream.documents import catalogue_documents, catalogues, status_lists
-from credstream.reading import committed
+from credstream.reading import committed, credentials
 from schemas.catalogue import Catalogue
 from schemas.codec import decode
 from schemas.errors import RefusedError
@@ -33,10 +33,13 @@ class Trust:
     terms: Mapping[str, KeyTerm] = field(default_factory=dict)
     told_of: str | None = None
     suspended: frozenset[str] = frozenset()
+    reissued: Mapping[str, str] = field(default_factory=dict)
 
     def verifier(self, now: datetime) -> Verifier:
         """Return a verifier that trusts this."""
-        return Verifier(self.documents, now=now, terms=self.terms, is_suspended=self.is_suspended)
+        return Verifier(
+            self.documents, now=now, terms=self.terms, is_suspended=self.is_suspended, reissued_as=self.reissued.get
+        )
 
     def is_suspended(self, credential: str) -> bool | None:
         """Say whether the credential with this id is suspended, or None when its issuer is not here to tell."""
@@ -60,7 +63,20 @@ def of_installation(place: Installation) -> Trust:
         terms=key_terms(known.values()),
         told_of=credential_url(place.base_url, ""),
         suspended=frozenset(credential_url(place.base_url, name) for name in _suspended(place)),
+        reissued=_reissued(place, known.values()),
     )
+
+
+def _reissued(place: Installation, known: Collection[Catalogue]) -> dict[str, str]:
+    """Return as what each credential of a compromised key was issued anew; nothing is read where no key is."""
+    if not any(key.compromised_at is not None for catalogue in known for key in catalogue.keys):
+        return {}
+    newer: dict[str, str] = {}
+    for issued in credentials(place.bootstrap_servers):
+        if issued.supersedes is not None:
+            url = credential_url(place.base_url, issued.credential_id)
+            newer[credential_url(place.base_url, issued.supersedes)] = url
+    return newer
 
 
 def _suspended(place: Installation) -> frozenset[str]:
@@ -88,18 +104,23 @@ def of_export(folder: Path) -> Trust:
 
 
 def key_terms(known: Collection[Catalogue]) -> dict[str, KeyTerm]:
-    """Return for what and when each programme uses its keys, by verification method."""
+    """Return for what and when each programme uses its keys, by verification method.
+
+    A JWT does not say when it was made, only since when its credential is valid, so nothing follows from the times of its key.
+    """
     return {
         verification_method(catalogue, key.id): KeyTerm(
             purpose=key.purpose,
             active_from=_instant(key.active_from),
-            active_until=_end(getattr(key, "active_until", None)),
-            is_compromised=getattr(key, "compromised_at", None) is not None,
+            active_until=_end(key.active_until),
+            is_compromised=key.compromised_at is not None,
         )
         for catalogue in known
         for key in catalogue.keys
     } | {
-        verification_method(catalogue, key.id): KeyTerm(purpose="credentials", active_from=_instant(key.active_from))
+        verification_method(catalogue, key.id): KeyTerm(
+            purpose="credentials", active_from=_instant(0), is_compromised=key.compromised_at is not None
+        )
         for catalogue in known
         for key in catalogue.jwt_keys
     }

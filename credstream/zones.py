@@ -8,7 +8,7 @@ from typing import Final
 
 from schemas.catalogue import Catalogue
 from schemas.events import Micros
-from schemas.rules import Criterion, Holds, Selection, criteria_of, inside
+from schemas.rules import Criterion, Holds, Rule, Selection, criteria_of, inside
 from services.competency.calendars import zone
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -17,14 +17,14 @@ _UTC: Final = "UTC"
 
 def zone_of(catalogue: Catalogue) -> str:
     """Return the time zone in which a catalogue's rules count days and months; it says none where no rule counts any: UTC."""
-    for achievement in catalogue.achievements:
-        rule = achievement.rule
-        named = [] if rule.validity is None else [rule.validity.zone]
-        named += [found for criterion in criteria_of(rule) for found in _zones(criterion)]
-        for found in named:
-            if found != _UTC:
-                return found
-    return _UTC
+    return next((found for a in catalogue.achievements if (found := zone_in(a.rule)) != _UTC), _UTC)
+
+
+def zone_in(rule: Rule) -> str:
+    """Return the time zone in which a rule counts days and months; UTC where it counts none."""
+    named = [] if rule.validity is None else [rule.validity.zone]
+    named += [found for criterion in criteria_of(rule) for found in _zones(criterion)]
+    return next((found for found in named if found != _UTC), _UTC)
 
 
 def _zones(criterion: Criterion) -> Iterator[str]:

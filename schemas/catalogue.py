@@ -6,7 +6,7 @@ Staff write it as YAML (`credstream rules publish`); what is signed, adopted and
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -117,7 +117,9 @@ class Achievement(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Key(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A public key of the programme. The fragment of its verification method is `id`.
 
-    It signs what is dated before `active_until`.
+    It signs what is dated before `active_until`. From `compromised_at` on, when it was told that others have it, it signs nothing
+    and proves nothing, whatever the date; from `removed_at` on it stands in no document but the key history. It stays in the
+    catalogue for ever, so that what it signed can be explained.
     """
 
     id: str
@@ -125,15 +127,20 @@ class Key(Struct, frozen=True, kw_only=True, omit_defaults=True):
     public_key_multibase: str
     active_from: Micros
     active_until: Micros | None = None
+    compromised_at: Micros | None = None
+    removed_at: Micros | None = None
 
 
 class JwtKey(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A public RSA key with which the programme signs JWTs (RFC 7517): `n` and `e` as a JWK has them."""
+    """A public RSA key with which the programme signs JWTs (RFC 7517): `n` and `e` as a JWK has them. Otherwise as `Key`."""
 
     id: str
     n: str
     e: str
     active_from: Micros = 0
+    active_until: Micros | None = None
+    compromised_at: Micros | None = None
+    removed_at: Micros | None = None
 
 
 class Identifier(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -176,19 +183,33 @@ class Catalogue(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return next((a for a in self.achievements if a.id == achievement), None)
 
     def key_in_force(self, purpose: Literal["credentials", "status"], instant: Micros) -> Key:
-        """Return the key with which something of this instant is signed: the latest one that is active by then.
-
-        Where all have ended it is the last to end: what it would sign waits until the programme publishes how it goes on.
+        """Return the key with which something of this instant is signed: see `key_in_force`.
 
         Raises:
             LookupError: No key of that purpose is active yet.
         """
-        begun = [k for k in self.keys if k.purpose == purpose and k.active_from <= instant]
-        active = [k for k in begun if k.active_until is None or instant < k.active_until]
-        active = active or [k for k in begun if k.active_until == max(b.active_until or 0 for b in begun)]
-        if not active:
-            raise LookupError(f"{self.programme}: no {purpose} key is active")
-        return max(active, key=lambda k: (k.active_from, k.id))
+        try:
+            return key_in_force(self.keys, purpose, instant)
+        except LookupError as error:
+            raise LookupError(f"{self.programme}: {error}") from None
+
+
+def key_in_force(keys: Iterable[Key], purpose: Literal["credentials", "status"], instant: Micros) -> Key:
+    """Return the key with which something of this instant is signed: the latest one that is active by then.
+
+    Where all have ended it is the last to end: what it would sign waits until the programme publishes how it goes on. A
+    compromised key is never in force.
+
+    Raises:
+        LookupError: No key of that purpose is active yet.
+    """
+    sound = [k for k in keys if k.purpose == purpose and k.compromised_at is None]
+    begun = [k for k in sound if k.active_from <= instant]
+    active = [k for k in begun if k.active_until is None or instant < k.active_until]
+    active = active or [k for k in begun if k.active_until == max(b.active_until or 0 for b in begun)]
+    if not active:
+        raise LookupError(f"no {purpose} key is active")
+    return max(active, key=lambda k: (k.active_from, k.id))
 
 
 _ENCODER: Final = msgspec.json.Encoder(order="sorted")
@@ -206,7 +227,9 @@ def pack(catalogue: Catalogue) -> tuple[str, bytes]:
     Raises:
         ValueError: It is larger than an adoption record can carry.
     """
-    text = canonical(catalogue)
+    text = canonical(
+        _DECODER.decode(canonical(catalogue))
+    )  # a default that is written out is left out, as by who reads it
     packed = zlib.compress(text, 9)
     if len(packed) > MAX_CATALOGUE_BYTES:
         raise ValueError(

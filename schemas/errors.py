@@ -47,5 +47,17 @@ class IntegrityError(PipelineError):
     """Park the lane: going on could break a promise to a verifier."""
 
 
+class GapError(IntegrityError):
+    """Park the lane at a number: it, or some before it, are missing, or it comes again with another content.
+
+    A person may decide that the lane goes on (`credstream topics accept-gap`).
+    """
+
+    def __init__(self, text: str, *, series: str, first: int, until: int) -> None:
+        """Say which numbers of a series: ``first`` up to, and without, ``until`` are missing; none: ``first`` came again."""
+        super().__init__(text)
+        self.series, self.first, self.until = series, first, until
+
+
 class RefusedError(PipelineError):
     """Do not start: settings, epoch, keys or topics are not what this installation was made with (exit code 78)."""

@@ -388,8 +388,37 @@ class CredentialIssued(Struct, frozen=True, kw_only=True):
     level: str | None = None
 
 
+class VoidReason(StrEnum):
+    """Why a claim gets no credential; a closed list."""
+
+    KEY_COMPROMISED = "key_compromised"
+
+
+class ClaimVoided(Struct, frozen=True, kw_only=True):
+    """A claim that will have no credential: the catalogue that `catalogue_digest` names says that its key was compromised.
+
+    The award stays; it is claimed anew, with another key, as its next edition.
+    """
+
+    claim_no: int
+    lane: int
+    programme: str
+    learner_ref: str
+    achievement: str
+    award: int
+    edition: int
+    credential_id: str
+    key_id: str
+    claimed_at: Micros
+    reason: VoidReason
+    catalogue_digest: str
+
+
 class StatusListOpened(Struct, frozen=True, kw_only=True):
-    """A lane's next status list is to be published, before the first credential points to it."""
+    """A lane's next status list is to be published, before the first credential points to it.
+
+    `key_id` signs it unless the catalogue adopted last has another status key in force.
+    """
 
     decision_no: int
     lane: int
@@ -491,6 +520,65 @@ class RecordQuarantined(Struct, frozen=True, kw_only=True):
     value: bytes | None = None
 
 
+class Resolution(StrEnum):
+    """What was done about a record that was set aside."""
+
+    REDRIVEN = "redriven"
+    DISMISSED = "dismissed"
+
+
+class QuarantineResolved(Struct, frozen=True, kw_only=True):
+    """What a person, or an adopted catalogue, did about the record set aside at this position by this stage.
+
+    Redriven: it stands in its topic again at `redriven_partition` and `redriven_offset`, with the same bytes.
+    """
+
+    stage: str
+    topic: str
+    partition: int
+    offset: int
+    resolution: Resolution
+    redriven_partition: int | None = None
+    redriven_offset: int | None = None
+    resolved_by: str
+    resolved_at: Micros
+    note: str | None = None
+
+
+REDRIVEN_FROM: Final = "redriven-from"
+"""The header of a redriven record, once for each time: `topic/partition@offset` where it was set aside, the original first."""
+
+
+class GapKind(StrEnum):
+    """What is wrong where a lane is parked."""
+
+    GONE = "gone"  # records before this offset are gone from the log, unread
+    CUT_OFF = "cut_off"  # the log ends before the offset up to which it was read
+    MISSING = "missing"  # numbers are missing before the record at this offset
+    CONFLICT = "conflict"  # the record at this offset has a number that is known with another content
+
+
+class GapAccepted(Struct, frozen=True, kw_only=True):
+    """A person decided that a parked lane goes on at an offset. Signed by the staff key named in the record's `jws` header.
+
+    `first` up to, and without, `until` are the numbers of `series` (a programme's claims, a list's decisions) that are missing, or
+    the one that came again; without a series they are offsets. `sha256` is that of the record at the offset.
+    """
+
+    stage: str
+    topic: str
+    partition: int
+    offset: int
+    kind: GapKind
+    series: str | None = None
+    first: int
+    until: int
+    sha256: str | None = None
+    requested_by: str
+    requested_at: Micros
+    note: str
+
+
 Event: TypeAlias = (
     AssessmentCompleted
     | StatusRequested
@@ -503,10 +591,13 @@ Event: TypeAlias = (
     | CompetencyDecided
     | CredentialClaimed
     | CredentialIssued
+    | ClaimVoided
     | StatusListOpened
     | StatusDecided
     | StatusListPublished
     | CredentialStatusChanged
     | CataloguePublished
     | RecordQuarantined
+    | QuarantineResolved
+    | GapAccepted
 )

@@ -108,6 +108,11 @@ def translated_url(url: str, language: str) -> str:
     return f"{url}/{language}"
 
 
+def key_history_url(base_url: str, programme: str) -> str:
+    """Return where every key that the programme ever published is listed, with its times."""
+    return f"{base_url}/programmes/{programme}/keys"
+
+
 def jwk_url(base_url: str, programme: str, key: str) -> str:
     """Return where one public JWK is served: the `kid` of JWTs, which verifiers dereference to a bare JWK (OB 3.0 §8.2.4)."""
     return f"{base_url}/programmes/{programme}/keys/{key}"

@@ -59,10 +59,16 @@ class Bar(Selection, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Result(Bar, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="result"):
-    """The attempt at the assessment that is taken reaches the bar; `any`: some attempt does."""
+    """The attempt that is taken reaches the bar; `any`: some attempt does. `others`: assessments whose attempts stand beside."""
 
     assessment: str
+    others: tuple[str, ...] = ()
     take: Take = "any"
+
+    @property
+    def assessments(self) -> tuple[str, ...]:
+        """Return all whose attempts are taken together."""
+        return (self.assessment, *self.others)
 
 
 class Distinct(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -205,10 +211,8 @@ def criteria_of(rule: Rule) -> tuple[Criterion, ...]:
 def assessments_in(criterion: Criterion) -> Iterator[str]:
     """Yield every assessment that a criterion looks at itself (not through what it holds)."""
     match criterion:
-        case Result(assessment=assessment):
-            yield assessment
-        case Count(assessments=assessments) | Expression(assessments=assessments):
-            yield from assessments
+        case Result() | Count() | Expression():
+            yield from criterion.assessments
         case Weighted(parts=parts):
             yield from (part.assessment for part in parts)
         case _:

@@ -27,6 +27,11 @@ def consumer_settings(client: Mapping[str, Any], group: str, session_timeout_s: 
     }
 
 
+def transactional_id(stage: str, epoch: str, lane: int) -> str:
+    """Return the name under which a lane's owner writes: who opens it fences whoever had the lane before [1]."""
+    return f"{stage}-{epoch}-{lane}"
+
+
 def producer_settings(client: Mapping[str, Any], transactional_id: str, timeout_s: float) -> dict[str, Any]:
     """Return the settings of a lane's producer."""
     return {

@@ -55,7 +55,7 @@ LEDGER_KEY: Final = b"\x00lane"
 _CATALOGUE_KEY: Final = "\x00catalogue:"
 _CATALOGUES: Final = 128
 _MAX_IDENTITIES: Final = 8
-_INBOX_KINDS: Final = (AssessmentCompleted, *get_args(Request), LearnerProfiled, CatalogueAdopted)
+INBOX_KINDS: Final = (AssessmentCompleted, *get_args(Request), LearnerProfiled, CatalogueAdopted)
 _NOTHING_COUNTED: Final = ProgrammeNumbers()
 _NOTHING_NEW: Final[Mapping[bytes, bytes]] = {}
 
@@ -122,7 +122,7 @@ class CompetencyStage:
             MalformedError: It breaks the contract of the inbox; the lane sets it aside.
             IntegrityError: What was kept cannot be read.
         """
-        event = codec.decode_any(record.value, _INBOX_KINDS, max_bytes=_max_bytes(record.value))
+        event = codec.decode_any(record.value, INBOX_KINDS, max_bytes=max_bytes(record.value))
         if isinstance(event, AssessmentCompleted):
             return self._completed(lane, state, record, event)
         if isinstance(event, LearnerProfiled):
@@ -218,8 +218,11 @@ class CompetencyStage:
         outputs = self._outputs(record, adopted.programme.encode(), decision)
         if decision.decided.disposition is not Disposition.ADOPTED:
             return Step(decision.ledger, outputs)
-        forwarded = Output(topic=CLAIMED, key=record.key, value=record.value, headers=record.headers)
-        return Step(decision.ledger, [*outputs, forwarded], stored)
+        forwarded = [
+            Output(topic=topic, key=record.key, value=record.value, headers=record.headers)
+            for topic in (CLAIMED, STATUS_DECIDED)
+        ]
+        return Step(decision.ledger, [*outputs, *forwarded], stored)
 
     def _kept(self, lane: Ledger, state: Mapping[bytes, bytes], record: Record, key: bytes) -> bytes | None:
         """Return what is kept of the learner. Whoever is kept here belongs here; the others' lane is computed."""
@@ -280,7 +283,7 @@ class CompetencyStage:
         return Output(topic=topic, key=key, value=value, headers=headers)
 
 
-def _max_bytes(value: bytes | None) -> int:
+def max_bytes(value: bytes | None) -> int:
     """Return how much of a record is read at all: only a catalogue may be large."""
     if value is None or len(value) <= MAX_COMPLETION_BYTES:
         return MAX_COMPLETION_BYTES

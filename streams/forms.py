@@ -19,15 +19,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final, get_args
 
-import msgspec
 import uvicorn
 from prometheus_client import Counter, Histogram
 
-from schemas.catalogue import Key
 from schemas.errors import PipelineError, RefusedError, UnavailableError
 from services.forms.words import Language
 from streams.form_store import FORMS, RECORD_FORMS, Form, FormStore
 from streams.jwt_keys import rsa_signers
+from streams.keystore import Rereading, published_keys
 from streams.run import Exit, announced, log_json_lines, serve_metrics
 from streams.settings import Installation
 from streams.tables import open_database
@@ -107,12 +106,14 @@ def workshop(installation: Installation) -> Workshop:
 
 def _published(installation: Installation) -> Mapping[tuple[str, str], str]:
     """Return the public keys of each programme, from the folder that is pinned and backed up with the private ones."""
-    found: dict[tuple[str, str], str] = {}
-    for programme in installation.programmes:
-        path = installation.secret_path(f"keys/{programme}/keys.json")
-        keys = msgspec.json.decode(path.read_bytes(), type=list[Key]) if path.exists() else []
-        found |= {(programme, key.id): key.public_key_multibase for key in keys if key.purpose == "credentials"}
-    return found
+    return Rereading(
+        lambda _: {
+            (programme, key.id): key.public_key_multibase
+            for programme in installation.programmes
+            for key in published_keys(installation, programme)
+            if key.purpose == "credentials"
+        }
+    )
 
 
 def main(installation: Installation) -> int:

@@ -1,7 +1,8 @@
 """The stage that signs: claims in, credentials out. It signs nothing that is not a claim in the log.
 
 A claim whose signer is away waits in the lane's state, and those of its programme that follow it queue up behind it, while the
-claims of others go on. They are signed in order when the signer is back: the same bytes, only later.
+claims of others go on. They are signed in order when the signer is back: the same bytes, only later. One whose key is known to be
+compromised by then is voided instead: an outcome that says so takes the place of its credential.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -17,9 +18,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from schemas.catalogue import Catalogue, unpack
+from schemas.catalogue import Catalogue, Key, unpack
 from schemas.codec import decode, encode, headers
-from schemas.errors import IntegrityError, UnavailableError
+from schemas.errors import GapError, IntegrityError, UnavailableError
 from schemas.events import CatalogueAdopted, CredentialClaimed, CredentialIssued, Micros
 from schemas.topology import CLAIMED, ISSUED, ISSUING_PROGRESS, Processor
 from services.issuing.credential import document, shape_key, slot_values
@@ -29,10 +30,12 @@ from services.issuing.wording import Wording
 from services.signing.data_integrity import sign
 from services.signing.keys import SAMPLED, Signer
 from services.signing.shape import Shape
+from streams.gaps import is_accepted
 from streams.keystore import signers
 from streams.settings import Installation
 from streams.stage import Output, Record, Step
-from streams.waiting import WaitingClaim, WaitingCounts, note_key_ends
+from streams.voiding import voided
+from streams.waiting import WaitingClaim, WaitingCounts, note_key_ends, read_waiting, waiting_key
 from streams.wording import MARKUP, wording
 
 log = logging.getLogger(__name__)
@@ -44,8 +47,12 @@ _MAX_WAITING: Final = 20_000
 _AT_ONCE: Final = 500
 """How many waiting claims of a programme are signed in one transaction."""
 _TURN_S: Final = 0.5
-"""How long a programme may sign in one turn of a lane; a slow token's other claims wait for the next, so others get theirs."""
-_LANE: Final = b"\x00lane"
+"""How long a slow signer may sign in one turn of a lane; its programme's other claims wait for the next, so others get theirs."""
+_SLOW_S: Final = 0.01
+"""What a signature takes on average where the signer is slow. A key in memory takes a hundredth of it, busy machines included."""
+CATALOGUE_PREFIX: Final = b"\x00catalogue:"
+LANE_KEY: Final = b"\x00lane"
+"""Under which key a lane keeps its own state."""
 _TRACE: Final = "traceparent"
 
 
@@ -59,8 +66,23 @@ class Progress(Struct, frozen=True, array_like=True):
     lane: int = -1
 
 
+class _Turn:
+    """What a programme's signer has taken since the lane was last idle."""
+
+    seconds = 0.0
+    signatures = 0
+
+    @property
+    def is_over(self) -> bool:
+        return self.seconds > max(_TURN_S, _SLOW_S * self.signatures)
+
+
 _DECODER: Final = msgspec.msgpack.Decoder(Progress)  # made once, here: see `schemas.codec`
-_WAITING: Final = msgspec.msgpack.Decoder(WaitingClaim)
+
+
+def read_progress(kept: bytes | None) -> Progress:
+    """Return a lane's own state as it was kept, or a fresh one."""
+    return _DECODER.decode(kept) if kept else Progress(1, {})
 
 
 class IssuingStage:
@@ -76,21 +98,20 @@ class IssuingStage:
         self._keys, self._clock = keys, clock
         self._catalogues: dict[str, Wording] = {}
         self._shapes: OrderedDict[tuple[Any, ...], Shape] = OrderedDict()
-        self._spent: dict[int, dict[str, float]] = {}
+        self._turns: dict[int, defaultdict[str, _Turn]] = {}
         self._said: dict[str, str] = {}
         self._counts = WaitingCounts()
 
     def restored(self, lane: int, state: Mapping[bytes, bytes]) -> Progress:
         """Return the lane's numbers."""
-        kept = state.get(_LANE)
-        progress = _DECODER.decode(kept) if kept else Progress(1, {})
+        progress = read_progress(state.get(LANE_KEY))
         for digest in progress.adopted.values():
             note_key_ends(self._known(digest, state).catalogue)
         return replace(progress, lane=lane)
 
     def kept(self, before: Progress, after: Progress) -> Mapping[bytes, bytes | None]:  # noqa: ARG002
         """Return what to write of them."""
-        return {_LANE: msgspec.msgpack.encode(after)}
+        return {LANE_KEY: msgspec.msgpack.encode(after)}
 
     def idle(self, lane: Progress, state: Mapping[bytes, bytes], now: Micros) -> Step[Progress] | None:  # noqa: ARG002
         """Begin a new turn, and sign what waits for signers that are back, in order.
@@ -98,14 +119,17 @@ class IssuingStage:
         Raises:
             IntegrityError: What waits can no longer be issued by this version.
         """
-        self._spent[lane.lane] = {}
+        self._turns.pop(lane.lane, None)
         self._counts.note(lane.lane, {p: lane.last[p] - first + 1 for p, first in lane.waiting.items()})
         waiting, outputs, changes = dict(lane.waiting), list[Output](), dict[bytes, bytes | None]()
         caused_at: Micros | None = None
         for programme, first in lane.waiting.items():
             end = min(lane.last[programme] + 1, first + _AT_ONCE)
             for number in range(first, end):
-                key = _waiting_key(programme, number)
+                key = waiting_key(programme, number)
+                if key not in state:  # in a gap that was accepted
+                    waiting[programme] = number + 1
+                    continue
                 claim, output = self._signed_later(lane, state[key], state)
                 if output is None:
                     break
@@ -120,7 +144,7 @@ class IssuingStage:
     def _signed_later(
         self, lane: Progress, kept: bytes, state: Mapping[bytes, bytes]
     ) -> tuple[CredentialClaimed, Output | None]:
-        waited = _WAITING.decode(kept)
+        waited = read_waiting(kept)
         claim = decode(waited.value, CredentialClaimed)
         try:
             return claim, self._issue(lane, claim, waited.key, waited.trace, state)
@@ -135,7 +159,7 @@ class IssuingStage:
             log.warning("claims of %s wait: %s", programme, why)
 
     def step(self, lane: Progress, state: Mapping[bytes, bytes], record: Record) -> Step[Progress]:
-        """Sign a claim or let it wait for its signer, or take in a catalogue that later claims name.
+        """Sign or void a claim, or let it wait for its signer, or take in a catalogue that later claims name.
 
         Raises:
             MalformedError: The record is neither.
@@ -146,15 +170,18 @@ class IssuingStage:
         if isinstance(event, CatalogueAdopted):
             note_key_ends(unpack(event.catalogue, event.digest))
             after = replace(lane, adopted={**lane.adopted, event.programme: event.digest})
-            return Step(after, changes={_catalogue_key(event.digest): event.catalogue})
+            return Step(after, changes={catalogue_key(event.digest): event.catalogue})
         digest = hashlib.sha256(record.value or b"").digest()[:16]
         slot = f"claim:{event.programme}:{event.claim_no % _REMEMBERED}".encode()
         last = lane.last.get(event.programme, -1)
         if event.claim_no <= last:
-            _check_repeat(event, last, digest, state.get(slot))
+            if _is_conflict(event, last, digest, state.get(slot)) and not is_accepted(state, record):
+                text = f"claim {event.claim_no} of {event.programme} comes again with another content"
+                raise GapError(text, series=event.programme, first=event.claim_no, until=event.claim_no)
             return Step(lane)
-        if event.claim_no != last + 1:
-            raise IntegrityError(f"claim {event.claim_no} of {event.programme} follows {last}: claims are missing")
+        if event.claim_no != last + 1 and not is_accepted(state, record):
+            text = f"claim {event.claim_no} of {event.programme} follows {last}: claims are missing"
+            raise GapError(text, series=event.programme, first=last + 1, until=event.claim_no)
         after = replace(lane, last={**lane.last, event.programme: event.claim_no})
         taken = {slot: event.claim_no.to_bytes(8, "big") + digest}
         trace = record.header(_TRACE)
@@ -173,7 +200,7 @@ class IssuingStage:
         self._prepared(event, state)  # what could never be issued parks the lane here, where it stands
         kept = msgspec.msgpack.encode(WaitingClaim(record.key, trace, record.value or b""))
         after = replace(after, waiting={**lane.waiting, event.programme: first})
-        return Step(after, changes={**taken, _waiting_key(event.programme, event.claim_no): kept})
+        return Step(after, changes={**taken, waiting_key(event.programme, event.claim_no): kept})
 
     # -- one claim -----------------------------------------------------------------------------------------------------
 
@@ -185,17 +212,20 @@ class IssuingStage:
         trace: bytes | None,
         state: Mapping[bytes, bytes],
     ) -> Output:
-        """Return the credential's record.
+        """Return the credential's record, or word that there is none since the claim's key is compromised.
 
         Raises:
             UnavailableError: The claim's key cannot sign it now.
             IntegrityError: The claim cannot be issued at all.
         """
+        schedule, published = self._key_of(lane, claim, state)
+        if published is not None and published.compromised_at is not None:
+            return voided(claim, schedule, key, trace)
         catalogue, shape, values = self._prepared(claim, state)
-        spent = self._spent.setdefault(lane.lane, {})
-        if spent.get(claim.programme, 0.0) > _TURN_S:
+        turn = self._turns.setdefault(lane.lane, defaultdict(_Turn))[claim.programme]
+        if turn.is_over:
             raise UnavailableError("its signer is slow, and it has had its turn")
-        signer = self._signer(lane, claim, catalogue, state)
+        signer = self._signer(claim, published)
         began = self._clock()
         try:
             credential = sign(
@@ -207,7 +237,8 @@ class IssuingStage:
                 check=claim.claim_no % SAMPLED == 0,
             )
         finally:
-            spent[claim.programme] = spent.get(claim.programme, 0.0) + self._clock() - began
+            turn.seconds += self._clock() - began
+            turn.signatures += 1
         shared = {name: getattr(claim, name) for name in _SHARED}
         digest = f"sha256-{hashlib.sha256(credential).hexdigest()}"
         issued = CredentialIssued(**shared, digest=digest, credential=credential)
@@ -220,10 +251,16 @@ class IssuingStage:
         values = slot_values(claim, words)
         return words.catalogue, shape, [values[name] for name in shape.slots]
 
-    def _signer(
-        self, lane: Progress, claim: CredentialClaimed, catalogue: Catalogue, state: Mapping[bytes, bytes]
-    ) -> Signer:
-        """Return the claim's signer, if it holds the key that is published, which has not ended by what is adopted now.
+    def _key_of(self, lane: Progress, claim: CredentialClaimed, state: Mapping[bytes, bytes]) -> tuple[str, Key | None]:
+        """Return the digest of the catalogue adopted last, and the claim's key as that publishes it: keys change at once."""
+        newest = lane.adopted.get(claim.programme, claim.catalogue_digest)
+        keys = (
+            self._catalogue(claim, state) if newest == claim.catalogue_digest else self._known(newest, state)
+        ).catalogue.keys
+        return newest, next((key for key in keys if key.id == claim.key_id), None)
+
+    def _signer(self, claim: CredentialClaimed, published: Key | None) -> Signer:
+        """Return the claim's signer, if it holds the key that is published, which has not ended.
 
         Raises:
             UnavailableError: It is not here, is another key, or has ended. Its programme waits: the others are not concerned.
@@ -232,24 +269,20 @@ class IssuingStage:
         signer = self._keys.get((claim.programme, claim.key_id))
         if signer is None:
             raise UnavailableError(f"{name} is not in this keystore")
-        published = next((key for key in catalogue.keys if key.id == claim.key_id), None)
         if published is None or published.public_key_multibase != signer.public_multikey:
             raise UnavailableError(f"{name} is not the one that its catalogue publishes")
-        newest = lane.adopted.get(claim.programme, claim.catalogue_digest)
-        if newest != claim.catalogue_digest:
-            published = next((key for key in self._known(newest, state).catalogue.keys if key.id == claim.key_id), None)
-        if published is None or (published.active_until is not None and claim.claimed_at >= published.active_until):
+        if published.active_until is not None and claim.claimed_at >= published.active_until:
             raise UnavailableError(f"{name} has ended; publish how long it goes on, or what follows it")
         return signer
 
     def _catalogue(self, claim: CredentialClaimed, state: Mapping[bytes, bytes]) -> Wording:
-        if _catalogue_key(claim.catalogue_digest) not in state and claim.catalogue_digest not in self._catalogues:
+        if catalogue_key(claim.catalogue_digest) not in state and claim.catalogue_digest not in self._catalogues:
             raise IntegrityError(f"claim {claim.claim_no} of {claim.programme} names a catalogue that never came")
         return self._known(claim.catalogue_digest, state)
 
     def _known(self, digest: str, state: Mapping[bytes, bytes]) -> Wording:
         if digest not in self._catalogues:
-            self._catalogues[digest] = wording(unpack(state[_catalogue_key(digest)], digest))
+            self._catalogues[digest] = wording(unpack(state[catalogue_key(digest)], digest))
         return self._catalogues[digest]
 
     def _shape(self, claim: CredentialClaimed, words: Wording) -> Shape:
@@ -267,20 +300,16 @@ _SHARED: Final = tuple(
 )
 
 
-def _catalogue_key(digest: str) -> bytes:
-    return f"\x00catalogue:{digest}".encode()
+def catalogue_key(digest: str) -> bytes:
+    """Return under which key a lane keeps a catalogue."""
+    return CATALOGUE_PREFIX + digest.encode()
 
 
-def _waiting_key(programme: str, claim_no: int) -> bytes:
-    return f"waiting:{programme}:{claim_no}".encode()
-
-
-def _check_repeat(claim: CredentialClaimed, last: int, digest: bytes, remembered: bytes | None) -> None:
+def _is_conflict(claim: CredentialClaimed, last: int, digest: bytes, remembered: bytes | None) -> bool:
     if claim.claim_no <= last - _REMEMBERED or remembered is None:
-        return
+        return False
     number, known = int.from_bytes(remembered[:8], "big"), remembered[8:]
-    if number == claim.claim_no and known != digest:
-        raise IntegrityError(f"claim {claim.claim_no} of {claim.programme} comes again with another content")
+    return number == claim.claim_no and known != digest
 
 
 def stage(installation: Installation) -> IssuingStage:

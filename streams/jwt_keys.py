@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,7 @@ from schemas.catalogue import JwtKey
 from schemas.errors import RefusedError
 from services.signing.keys import KeyFileError
 from services.signing.rsa import RsaSigner, generate_rsa_pem, load_rsa_signer
-from streams.keystore import PASSPHRASE, write_secret
+from streams.keystore import PASSPHRASE, Rereading, write_secret
 from streams.settings import Installation
 
 _INDEX: Final = "keys.json"
@@ -39,10 +40,16 @@ def create_jwt_key(installation: Installation, programme: str, active_from: int)
     key = JwtKey(id=f"jwt-{len(known) + 1}", n=public["n"], e=public["e"], active_from=active_from if known else 0)
     folder = _folder(installation, programme)
     write_secret(folder / f"{key.id}.pem", pem)
-    draft = folder / f"{_INDEX}.draft"
-    draft.write_bytes(msgspec.json.format(msgspec.json.encode([*known, key])))
-    draft.replace(folder / _INDEX)
+    write_jwt_keys(installation, programme, [*known, key])
     return key
+
+
+def write_jwt_keys(installation: Installation, programme: str, keys: Sequence[JwtKey]) -> None:
+    """List a programme's public RSA keys."""
+    folder = _folder(installation, programme)
+    draft = folder / f"{_INDEX}.draft"
+    draft.write_bytes(msgspec.json.format(msgspec.json.encode(keys)))
+    draft.replace(folder / _INDEX)
 
 
 def rsa_signers(installation: Installation) -> Mapping[tuple[str, str], RsaSigner]:
@@ -51,12 +58,33 @@ def rsa_signers(installation: Installation) -> Mapping[tuple[str, str], RsaSigne
     Raises:
         RefusedError: A key file is missing, open to others, or cannot be used; the message names it, never the passphrase.
     """
-    passphrase = installation.secret(PASSPHRASE)
-    return {
-        (programme, key.id): _signer(_folder(installation, programme) / f"{key.id}.pem", passphrase, key)
-        for programme in installation.programmes
-        for key in jwt_keys(installation, programme)
-    }
+    return Rereading(
+        lambda known: {
+            (programme, key.id): open_jwt_key(installation, programme, key)
+            for programme in installation.programmes
+            for key in jwt_keys(installation, programme)
+            if key.compromised_at is None and (programme, key.id) not in known
+            if key_path(installation, programme, key.id).exists() or not _has_ended(key)
+        }
+    )
+
+
+def key_path(installation: Installation, programme: str, key_id: str) -> Path:
+    """Return the file of an RSA key."""
+    return _folder(installation, programme) / f"{key_id}.pem"
+
+
+def _has_ended(key: JwtKey) -> bool:
+    return key.active_until is not None and key.active_until <= time.time_ns() // 1000
+
+
+def open_jwt_key(installation: Installation, programme: str, key: JwtKey) -> RsaSigner:
+    """Return the signer of a key.
+
+    Raises:
+        RefusedError: Its file is missing, open to others, or cannot be used; the message names it, never the passphrase.
+    """
+    return _signer(key_path(installation, programme, key.id), installation.secret(PASSPHRASE), key)
 
 
 def _signer(path: Path, passphrase: bytes, key: JwtKey) -> RsaSigner:

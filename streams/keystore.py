@@ -11,9 +11,9 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import msgspec
 
@@ -28,9 +28,12 @@ log = logging.getLogger(__name__)
 
 PASSPHRASE: Final = "keys/passphrase"  # noqa: S105  a file name
 Purpose = Literal["credentials", "status"]
+V = TypeVar("V")
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _AGAIN_S: Final = 1.0
 """How long a signer that failed is left alone."""
+_LOOK_S: Final = 1.0
+"""How long a keystore that lacks a key does not look again."""
 
 
 def write_secret(path: Path, value: bytes) -> None:
@@ -65,7 +68,7 @@ def create_signing_key(installation: Installation, programme: str, key_id: str) 
     """
     at = installation.programmes[programme].signers.get(key_id)
     if at is None:
-        return create_key(_path(installation, programme, key_id), installation.secret(PASSPHRASE))
+        return create_key(key_path(installation, programme, key_id), installation.secret(PASSPHRASE))
     return generate(module(at.module), at.token, at.label or key_id, _pin(installation, at))
 
 
@@ -89,6 +92,14 @@ def signer(path: Path, passphrase: bytes) -> LocalSigner:
         raise RefusedError(f"{path} (mode {stat.filemode(mode)}): {error}") from None
 
 
+def write_keys(installation: Installation, programme: str, keys: Sequence[Key]) -> None:
+    """List a programme's public keys for its processors, and for whoever publishes its catalogue."""
+    path = installation.secret_path(f"keys/{programme}/keys.json")
+    draft = path.with_suffix(".draft")
+    draft.write_bytes(msgspec.json.format(msgspec.json.encode(keys)))
+    draft.replace(path)
+
+
 def published_keys(installation: Installation, programme: str) -> Sequence[Key]:
     """Return the programme's public keys, as its catalogue publishes them.
 
@@ -107,39 +118,98 @@ def published_keys(installation: Installation, programme: str) -> Sequence[Key]:
 def signers(installation: Installation, purpose: Purpose) -> Mapping[tuple[str, str], Signer]:
     """Return the signer of each of the installation's keys of a purpose, by programme and key id.
 
+    A key that is made later is found when it is first asked for, so a rotation needs no restart.
+
     Raises:
         RefusedError: A key cannot be used, or is not the published one; one line that names the file and its mode.
     """
-    return {
-        (programme, key.id): WatchedSigner(programme, key.id, found)
-        for programme in installation.programmes
-        for key, found in _signers(installation, programme, purpose)
-    }
+    return Rereading(
+        lambda known: {
+            (programme, key.id): WatchedSigner(programme, key.id, found)
+            for programme in installation.programmes
+            for key, found in _signers(installation, programme, purpose, known)
+        }
+    )
 
 
-def _signers(installation: Installation, programme: str, purpose: Purpose) -> Iterator[tuple[Key, Signer]]:
+class Rereading(Mapping[tuple[str, str], V]):
+    """What was read about keys, by programme and key id; read again for a key that it lacks, though not all the time.
+
+    Whatever is wrong with a key that is made later, its work waits and the log says so.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[Container[tuple[str, str]]], Mapping[tuple[str, str], V]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Read; ``read`` is told what is known already.
+
+        Raises:
+            RefusedError: A key cannot be used.
+        """
+        self._read, self._clock = read, clock
+        self._found = dict(read(()))
+        self._again_at = clock() + _LOOK_S
+        self._said = ""
+
+    def __getitem__(self, name: tuple[str, str]) -> V:
+        """Return what is known of a key."""
+        if name not in self._found and self._clock() >= self._again_at:
+            self._again_at = self._clock() + _LOOK_S
+            try:
+                self._found |= self._read(self._found)
+            except RefusedError as error:
+                if str(error) != self._said:
+                    self._said = str(error)
+                    log.error("a key cannot be used: %s", error)  # noqa: TRY400  a refusal is one line
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """Return the keys that are known."""
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        """Return how many are."""
+        return len(self._found)
+
+
+def _signers(
+    installation: Installation, programme: str, purpose: Purpose, known: Container[tuple[str, str]] = ()
+) -> Iterator[tuple[Key, Signer]]:
     published = published_keys(installation, programme)
     for path in sorted(installation.secret_path(f"keys/{programme}").glob("*.pem")):
         if path.stem not in {key.id for key in published}:
             raise RefusedError(f"{path}: no published key; keys.json beside it does not list {path.stem}")
     for key in published:
-        if key.purpose != purpose:
+        if key.purpose != purpose or key.compromised_at is not None or (programme, key.id) in known:
             continue
-        at = installation.programmes[programme].signers.get(key.id)
-        path = _path(installation, programme, key.id)
-        if at is not None:
-            pin = _pin(installation, at)
-            yield key, TokenSigner(module(at.module), at.token, at.label or key.id, pin, key.public_key_multibase)
-        elif path.exists() or not _has_ended(key):
-            found = signer(path, installation.secret(PASSPHRASE))
-            if found.public_multikey != key.public_key_multibase:
-                raise RefusedError(
-                    f"{path}: holds {found.public_multikey}, but {key.public_key_multibase} is published"
-                )
-            yield key, found
+        held = (
+            installation.programmes[programme].signers.get(key.id) or key_path(installation, programme, key.id).exists()
+        )
+        if held or not _has_ended(key):
+            yield key, open_key(installation, programme, key)
 
 
-def _path(installation: Installation, programme: str, key_id: str) -> Path:
+def open_key(installation: Installation, programme: str, key: Key) -> Signer:
+    """Return the signer of a key, wherever the settings say that it is.
+
+    Raises:
+        RefusedError: It cannot be used, or is not the published one; one line that names the file and its mode.
+    """
+    at = installation.programmes[programme].signers.get(key.id)
+    if at is not None:
+        pin = _pin(installation, at)
+        return TokenSigner(module(at.module), at.token, at.label or key.id, pin, key.public_key_multibase)
+    path = key_path(installation, programme, key.id)
+    found = signer(path, installation.secret(PASSPHRASE))
+    if found.public_multikey != key.public_key_multibase:
+        raise RefusedError(f"{path}: holds {found.public_multikey}, but {key.public_key_multibase} is published")
+    return found
+
+
+def key_path(installation: Installation, programme: str, key_id: str) -> Path:
+    """Return the file of a key."""
     return installation.secret_path(f"keys/{programme}/{key_id}.pem")
 
 

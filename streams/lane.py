@@ -22,7 +22,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from schemas.errors import IntegrityError, MalformedError, QuarantineReason, RefusedError, UnavailableError
 from streams import metrics
 from streams.batch import Batch, decide
-from streams.clients import consumer_settings, producer_settings
+from streams.clients import consumer_settings, producer_settings, transactional_id
 from streams.crashes import Trial, noted
 from streams.restore import State, remember
 from streams.stage import L, Output, Overlay, Record, Stage
@@ -237,7 +237,7 @@ class Worker(Generic[L]):
         changes = dict(batch.changes)
         if lane.own is not None and batch.lane is not lane.own:
             changes |= self._stage.kept(lane.own, batch.lane)
-        if changes and IDENTITY_KEY not in lane.state:
+        if IDENTITY_KEY not in lane.state:
             changes[IDENTITY_KEY] = self._settings.identity
         began = self._world.monotonic()
         try:
@@ -319,7 +319,7 @@ class Worker(Generic[L]):
         metrics.LAG_RECORDS.labels(self._name, lane.number).set(
             max(0, self._high(lane) - max(lane.position, lane.end, 0))
         )
-        if lane.parked or lane.waits_until is not None or lane.position < 0 or behind <= 0:
+        if lane.parked or lane.waits_until is not None or behind <= 0 or IDENTITY_KEY not in lane.state:
             return
         metrics.LAG_SECONDS.labels(self._name, lane.number).set(0)
         if self._world.monotonic() - lane.end_committed_at < _EOF_COMMIT_S:
@@ -429,16 +429,22 @@ class Worker(Generic[L]):
     def _check(self, lane: Lane[L]) -> None:
         if lane.state and lane.position < 0:
             raise IntegrityError("state without offsets; a replay would decide twice")  # [13]
+        if lane.position > 0 and not lane.state:
+            raise RefusedError(
+                f"lane {lane.number} of {self._name} has read up to {lane.position}, and what it kept is gone: was "
+                f"{self._stage.state_topic.name} made anew? See credstream topics rebind --dry-run"
+            )
         found = lane.state.get(IDENTITY_KEY, self._settings.identity if not lane.state else b"nothing")
         if found != self._settings.identity:
             raise RefusedError(
                 f"lane {lane.number} of {self._name} was made by another installation or log: its state says "
-                f"{found.decode()}, this one is {self._settings.identity.decode()}"
+                f"{found.decode()}, this one is {self._settings.identity.decode()}. If topics were made anew, or restored, see "
+                "credstream topics rebind --dry-run"
             )
 
     def _fence(self, p: int) -> Producer:
         """[1] Become the only writer of the lane. A producer serves one assignment: it cannot be opened a second time."""
-        name = f"{self._name}-{self._settings.epoch}-{p}"
+        name = transactional_id(self._name, self._settings.epoch, p)
         settings = producer_settings(self._client, name, self._settings.transaction_timeout_s)
         producer: Producer = self._world.producer(settings)
         self._retry(producer.init_transactions)

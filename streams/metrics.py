@@ -59,6 +59,11 @@ KEY_END: Final = Gauge(
     "When the last of a programme's published keys of a purpose ends; +Inf if one has no end.",
     ["programme", "purpose"],
 )
+OPEN_SECONDS: Final = Gauge(
+    "credstream_open_transaction_seconds",
+    "For how long the last stable offset has stood still behind the end; 0 when no transaction is open.",
+    ["topic", "lane"],
+)
 LAST_TURN: Final = Gauge("credstream_last_turn_timestamp_seconds", "When the worker's loop last turned.", ["processor"])
 BUILD: Final = Info("credstream_build", "What runs here.")
 

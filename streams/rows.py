@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from sqlalchemy import Table
 
 from schemas.codec import decode
 from schemas.events import (
     CataloguePublished,
+    ClaimVoided,
     CompetencyDecided,
     CredentialIssued,
     CredentialStatusChanged,
+    GapAccepted,
     Micros,
+    QuarantineResolved,
     RecordQuarantined,
     StatusListPublished,
 )
@@ -27,19 +30,40 @@ from schemas.topology import (
     QUARANTINED,
     STATUS_CHANGED,
 )
-from streams.tables import CATALOGUE, COMPLETION, CREDENTIAL, CREDENTIAL_STATUS, OUTCOME, QUARANTINE, STATUS_LIST
+from streams.tables import (
+    CATALOGUE,
+    COMPLETION,
+    CREDENTIAL,
+    CREDENTIAL_STATUS,
+    OUTCOME,
+    QUARANTINE,
+    RESOLUTION,
+    STATUS_LIST,
+    VOIDED,
+)
 
+Tally: TypeAlias = tuple[str, str, int]
 _MINUTE: Final = 60 * 1_000_000
 _QUARANTINE_BYTES: Final = QUARANTINED.max_bytes + 65_536
 
 
+class Row(NamedTuple):
+    """A row, and what is counted with it: once, if the row is new."""
+
+    values: dict[str, Any]
+    tallies: tuple[Tally, ...] = ()
+
+    def key(self, table: Table) -> tuple[Any, ...]:
+        """Return what names it in its table."""
+        return tuple(self.values[column.name] for column in table.primary_key)
+
+
 class Rows:
-    """What a batch of records adds: rows by table, and tallies by kind, label and minute."""
+    """What a batch of records adds: rows by table, with what is counted by kind, label and minute."""
 
     def __init__(self) -> None:
         """Start empty."""
-        self.by_table: defaultdict[Table, list[dict[str, Any]]] = defaultdict(list)
-        self.tallies: Counter[tuple[str, str, int]] = Counter()
+        self.by_table: defaultdict[Table, list[Row]] = defaultdict(list)
 
     def take(self, topic: str, value: bytes) -> None:
         """Add what follows from one record.
@@ -49,15 +73,15 @@ class Rows:
         """
         _READERS[topic](self, value)
 
-    def _tally(self, kind: str, label: str, at: Micros) -> None:
-        self.tallies[kind, label, at // _MINUTE] += 1
+    def _add(self, table: Table, values: dict[str, Any], *tallies: Tally) -> None:
+        self.by_table[table].append(Row(values, tallies))
 
     def decided(self, value: bytes) -> None:
         """One decision: the completion's fate, and each rule's outcome."""
         event = decode(value, CompetencyDecided)
         body = None if isinstance(event.body, bytes) else event.body
-        self._tally("decided", event.disposition, event.decided_at)
-        self.by_table[COMPLETION].append(
+        self._add(
+            COMPLETION,
             {
                 "lane": event.lane,
                 "inbox_offset": event.inbox_offset,
@@ -70,11 +94,12 @@ class Rows:
                 "detail": body.detail if body else None,
                 "decision_no": event.decision_no,
                 "decided_at": event.decided_at,
-            }
+            },
+            _tally("decided", event.disposition, event.decided_at),
         )
         for outcome in body.outcomes if body else ():
-            self._tally("verdict", outcome.verdict, event.decided_at)
-            self.by_table[OUTCOME].append(
+            self._add(
+                OUTCOME,
                 {
                     "lane": event.lane,
                     "decision_no": event.decision_no,
@@ -87,15 +112,20 @@ class Rows:
                     "rule_digest": outcome.rule_digest,
                     "explanation": outcome.explanation,
                     "decided_at": event.decided_at,
-                }
+                },
+                _tally("verdict", outcome.verdict, event.decided_at),
             )
 
     def issued(self, value: bytes) -> None:
-        """One credential."""
-        event = decode(value, CredentialIssued)
-        self._tally("issued", f"{event.programme}/{event.achievement}", event.claimed_at)
+        """One credential, or one claim that gets none."""
+        event = decode(value, CredentialIssued, ClaimVoided)
+        if isinstance(event, ClaimVoided):
+            row = {name: getattr(event, name) for name in VOIDED.columns.keys()}  # noqa: SIM118  not a dict
+            self._add(VOIDED, row, _tally("voided", f"{event.programme}/{event.achievement}", event.claimed_at))
+            return
         shared = {name: getattr(event, name) for name in _CREDENTIAL}
-        self.by_table[CREDENTIAL].append({"id": event.credential_id, "document": event.credential, **shared})
+        tally = _tally("issued", f"{event.programme}/{event.achievement}", event.claimed_at)
+        self._add(CREDENTIAL, {"id": event.credential_id, "document": event.credential, **shared}, tally)
 
     def listed(self, value: bytes) -> None:
         """One version of a status list."""
@@ -103,31 +133,44 @@ class Rows:
         row = {
             name: getattr(event, name) for name in ("programme", "version", "published_at", "valid_until", "set_bits")
         }
-        self.by_table[STATUS_LIST].append({"url": event.status_list, "document": event.credential, **row})
+        self._add(STATUS_LIST, {"url": event.status_list, "document": event.credential, **row})
 
     def changed(self, value: bytes) -> None:
         """One status change."""
         event = decode(value, CredentialStatusChanged)
-        self._tally("status", event.status, event.effective_at)
         row = {name: getattr(event, name) for name in CREDENTIAL_STATUS.columns.keys()}  # noqa: SIM118  not a dict
-        self.by_table[CREDENTIAL_STATUS].append(row)
+        self._add(CREDENTIAL_STATUS, row, _tally("status", event.status, event.effective_at))
 
     def catalogue(self, value: bytes) -> None:
         """One catalogue version."""
         event = decode(value, CataloguePublished)
         row = {"programme": event.programme, "digest": event.digest, "published_at": event.published_at}
-        self.by_table[CATALOGUE].append({**row, "packed": event.catalogue})
+        self._add(CATALOGUE, {**row, "packed": event.catalogue})
 
     def quarantined(self, value: bytes) -> None:
-        """One record set aside; one from the inbox is also that completion's fate."""
-        event = decode(value, RecordQuarantined, max_bytes=_QUARANTINE_BYTES)
-        self._tally("quarantined", event.reason, event.appended_at)
+        """One record set aside, and from the inbox also that completion's fate; or what was done about one."""
+        event = decode(value, RecordQuarantined, QuarantineResolved, GapAccepted, max_bytes=_QUARANTINE_BYTES)
+        if isinstance(event, GapAccepted):
+            return
+        if isinstance(event, QuarantineResolved):
+            self._resolved(event)
+            return
         row = {
             name: getattr(event, name) for name in ("topic", "offset", "stage", "reason", "detail", "size", "sha256")
         }
-        self.by_table[QUARANTINE].append({**row, "lane": event.partition, "appended_at": event.appended_at})
+        tally = _tally("quarantined", event.reason, event.appended_at)
+        self._add(QUARANTINE, {**row, "lane": event.partition, "appended_at": event.appended_at}, tally)
         if event.topic == INBOX.name:
-            self.by_table[COMPLETION].append(_set_aside(event))
+            self._add(COMPLETION, _set_aside(event))
+
+    def _resolved(self, event: QuarantineResolved) -> None:
+        row = {name: getattr(event, name) for name in ("topic", "offset", "resolution", "resolved_by", "resolved_at")}
+        place = {"redriven_lane": event.redriven_partition, "redriven_offset": event.redriven_offset}
+        self._add(RESOLUTION, {**row, **place, "lane": event.partition})
+
+
+def _tally(kind: str, label: str, at: Micros) -> Tally:
+    return kind, label, at // _MINUTE
 
 
 def _set_aside(event: RecordQuarantined) -> dict[str, Any]:

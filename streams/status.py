@@ -1,4 +1,8 @@
-"""The stage that publishes status lists: decisions in; signed lists, and word of what took effect, out."""
+"""The stage that publishes status lists: decisions in; signed lists, and word of what took effect, out.
+
+A list is signed with the status key that is in force when it is published, by the catalogue adopted last; at once if the key that
+signed its newest version is compromised.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,11 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from schemas.catalogue import Key, key_in_force, unpack
 from schemas.codec import decode, encode, headers
-from schemas.errors import IntegrityError, UnavailableError
+from schemas.errors import GapError, IntegrityError, UnavailableError
 from schemas.events import (
+    CatalogueAdopted,
     CredentialStatus,
     CredentialStatusChanged,
     Micros,
@@ -28,6 +34,7 @@ from services.signing.keys import Signer
 from services.signing.shape import Shape, Slot
 from services.status.credential import SLOTS, document, encoded
 from services.status.ledger import Cadence, ListState, decided, is_due, opened, published
+from streams.gaps import is_accepted
 from streams.keystore import signers
 from streams.settings import Installation
 from streams.stage import Output, Record, Step
@@ -36,13 +43,16 @@ _SECOND: Final = 1_000_000
 
 
 class Lists(Struct, frozen=True, array_like=True):
-    """The lane's own state: the lists that it keeps, by URL. `number` is the lane's."""
+    """The lane's own state: the lists that it keeps, by URL, and each programme's status keys. `number` is the lane's."""
 
     number: int
     lists: Mapping[str, ListState]
+    keys: Mapping[str, tuple[Key, ...]] = {}
 
 
 _DECODER: Final = msgspec.msgpack.Decoder(ListState)  # made once, here: see `schemas.codec`
+_KEYS: Final = msgspec.msgpack.Decoder(tuple[Key, ...])
+_KEYS_OF: Final = b"\x00keys:"
 
 
 class StatusStage:
@@ -59,24 +69,32 @@ class StatusStage:
         self._shapes: dict[str, Shape] = {}
 
     def restored(self, lane: int, state: Mapping[bytes, bytes]) -> Lists:
-        """Return the lane's lists."""
+        """Return the lane's lists and keys."""
         kept = {key.decode(): value for key, value in state.items() if not key.startswith(b"\x00")}
-        return Lists(lane, {url: _DECODER.decode(value) for url, value in kept.items()})
+        keys = {key.removeprefix(_KEYS_OF): value for key, value in state.items() if key.startswith(_KEYS_OF)}
+        return Lists(
+            lane,
+            {url: _DECODER.decode(value) for url, value in kept.items()},
+            {programme.decode(): _KEYS.decode(value) for programme, value in keys.items()},
+        )
 
     def kept(self, before: Lists, after: Lists) -> Mapping[bytes, bytes | None]:
         """Return the lists that changed."""
         changed = {url: kept for url, kept in after.lists.items() if before.lists.get(url) is not kept}
         return {url.encode(): msgspec.msgpack.encode(kept) for url, kept in changed.items()}
 
-    def step(self, lane: Lists, state: Mapping[bytes, bytes], record: Record) -> Step[Lists]:  # noqa: ARG002
-        """Open a list, or take in a change; an urgent one is published at once.
+    def step(self, lane: Lists, state: Mapping[bytes, bytes], record: Record) -> Step[Lists]:
+        """Open a list, or take in a change, of which an urgent one is published at once; or take in a programme's keys.
 
         Raises:
             MalformedError: The record is neither.
             UnavailableError: The list's key is not in this keystore.
             IntegrityError: A decision number is missing.
         """
-        event = decode(record.value, StatusListOpened, StatusDecided)
+        event = decode(record.value, StatusListOpened, StatusDecided, CatalogueAdopted)
+        if isinstance(event, CatalogueAdopted):
+            name, kept = kept_keys(event)
+            return Step(replace(lane, keys={**lane.keys, event.programme: _KEYS.decode(kept)}), changes={name: kept})
         url = event.status_list
         before = lane.lists.get(url)
         if event.decision_no < (before.next_decision if before else 0):
@@ -87,14 +105,17 @@ class StatusStage:
                     f"{url} is opened by decision {event.decision_no}, and was known already or begins later"
                 )
             return Step(replace(lane, lists={**lane.lists, url: opened(event)}))
-        if before is None or event.decision_no != before.next_decision:
-            raise IntegrityError(
-                f"decision {event.decision_no} of {url}: {before.next_decision if before else 0} is missing"
-            )
+        if before is None:
+            raise IntegrityError(f"decision {event.decision_no} of {url}, which was never opened")
+        if event.decision_no != before.next_decision:
+            if not is_accepted(state, record):
+                text = f"decision {event.decision_no} of {url}: {before.next_decision} is missing"
+                raise GapError(text, series=url, first=before.next_decision, until=event.decision_no)
+            before = replace(before, next_decision=event.decision_no)
         after = decided(before, event)
         if not event.urgent:
             return Step(replace(lane, lists={**lane.lists, url: after}))
-        done, outputs = self._publish(lane.number, url, after, record.appended_at)
+        done, outputs = self._publish(lane, url, after, record.appended_at)
         return Step(replace(lane, lists={**lane.lists, url: done}), outputs, caused_at=event.decided_at)
 
     def idle(self, lane: Lists, state: Mapping[bytes, bytes], now: Micros) -> Step[Lists] | None:  # noqa: ARG002
@@ -103,21 +124,26 @@ class StatusStage:
         Raises:
             UnavailableError: A list's key is not in this keystore.
         """
-        due = [(url, kept) for url, kept in lane.lists.items() if is_due(kept, now, self._cadence)]
+        due = [
+            (url, kept)
+            for url, kept in lane.lists.items()
+            if is_due(kept, now, self._cadence) or _is_compromised(lane, kept)
+        ]
         if not due:
             return None
         lists, outputs = dict(lane.lists), list[Output]()
         for url, kept in due:
-            lists[url], made = self._publish(lane.number, url, kept, now)
+            lists[url], made = self._publish(lane, url, kept, now)
             outputs += made
         return Step(replace(lane, lists=lists), outputs)
 
-    def _publish(self, lane: int, url: str, state: ListState, now: Micros) -> tuple[ListState, list[Output]]:
+    def _publish(self, lane: Lists, url: str, state: ListState, now: Micros) -> tuple[ListState, list[Output]]:
         """Return the list after publishing, the signed list, and word of each change that it brings."""
-        signer = self._keys.get((state.programme, state.key_id))
+        key_id = _key_in_force(lane, state, now)
+        signer = self._keys.get((state.programme, key_id))
         if signer is None:
-            raise UnavailableError(f"the key {state.key_id} of {state.programme} is not in this keystore")
-        done = published(state, now, self._cadence)
+            raise UnavailableError(f"the key {key_id} of {state.programme} is not in this keystore")
+        done = published(replace(state, key_id=key_id), now, self._cadence)
         if url not in self._shapes:
             self._shapes[url] = Shape(document(url, state, self._cadence, [Slot(name) for name in SLOTS]))
         created = _date_time(now)
@@ -127,15 +153,15 @@ class StatusStage:
             shape,
             [by_name[name] for name in shape.slots],
             signer,
-            verification_method=f"{state.issuer}#{state.key_id}",
+            verification_method=f"{state.issuer}#{key_id}",
             created=created,
         )
         event = StatusListPublished(
             programme=state.programme,
-            lane=lane,
+            lane=lane.number,
             status_list=url,
             version=done.version,
-            key_id=state.key_id,
+            key_id=key_id,
             published_at=now,
             valid_until=done.valid_until,
             set_bits=len(done.revoked),
@@ -143,7 +169,34 @@ class StatusStage:
         )
         sent = headers(event, source=f"/programmes/{state.programme}", event_id=f"{url}?version={done.version}")
         listed = Output(topic=LIST_PUBLISHED, key=url.encode(), value=encode(event), headers=sent)
-        return done, [listed, *_changes(lane, url, state, done)]
+        return done, [listed, *_changes(lane.number, url, state, done)]
+
+
+def kept_keys(adopted: CatalogueAdopted) -> tuple[bytes, bytes]:
+    """Return what a lane keeps of a catalogue, and under which key: the programme's status keys."""
+    keys = tuple(key for key in unpack(adopted.catalogue, adopted.digest).keys if key.purpose == "status")
+    return _KEYS_OF + adopted.programme.encode(), msgspec.msgpack.encode(keys)
+
+
+def _key_in_force(lane: Lists, state: ListState, now: Micros) -> str:
+    """Return which key signs a list now.
+
+    Raises:
+        UnavailableError: None does.
+    """
+    keys = lane.keys.get(state.programme)
+    if keys is None:  # its catalogues were adopted before they came this way
+        return state.key_id
+    try:
+        return key_in_force(keys, "status", now).id
+    except LookupError as error:
+        raise UnavailableError(f"{state.programme}: {error}") from None
+
+
+def _is_compromised(lane: Lists, state: ListState) -> bool:
+    """Say whether the key that signed the newest version of a list came into other hands."""
+    keys = lane.keys.get(state.programme, ())
+    return any(key.id == state.key_id and key.compromised_at is not None for key in keys)
 
 
 def _changes(lane: int, url: str, before: ListState, after: ListState) -> Iterator[Output]:

@@ -97,6 +97,16 @@ CREDENTIAL: Final = Table(
     Index("credential_learner", "programme", "learner_ref"),
     Index("credential_newest", "claimed_at"),
 )
+VOIDED: Final = Table(
+    "voided",
+    METADATA,
+    Column("credential_id", String(36), primary_key=True),
+    Column("programme", _ID, nullable=False),
+    Column("achievement", _ID, nullable=False),
+    Column("key_id", _ID, nullable=False),
+    Column("reason", String(40), nullable=False),
+    Column("claimed_at", BigInteger, nullable=False),
+)
 # Apart from `credential`, so that a change may come before the credential that it is about.
 CREDENTIAL_STATUS: Final = Table(
     "credential_status",
@@ -139,6 +149,19 @@ QUARANTINE: Final = Table(
     Column("size", Integer, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("appended_at", BigInteger, nullable=False),
+)
+# Apart from `quarantine` and `completion`, so that word of a redrive may come before what it is about.
+RESOLUTION: Final = Table(
+    "resolution",
+    METADATA,
+    Column("topic", String(100), primary_key=True),
+    Column("lane", Integer, primary_key=True, autoincrement=False),
+    Column("offset", BigInteger, primary_key=True, autoincrement=False),
+    Column("resolution", String(20), nullable=False),
+    Column("redriven_lane", Integer),
+    Column("redriven_offset", BigInteger),
+    Column("resolved_by", _ID, nullable=False),
+    Column("resolved_at", BigInteger, nullable=False),
 )
 # What a dashboard counts, by minute of the log's time, so that it need not scan the others.
 TALLY: Final = Table(

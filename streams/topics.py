@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,10 +20,16 @@ from streams.settings import CREDENTIAL_SECRET, LEARNER_SECRET, STATUS_SECRET, I
 
 _LATEST: Final = -1
 _TIMEOUT_MS: Final = 15_000
+_PAUSE_S: Final = 0.1
 
 
 @contextmanager
-def _admin(bootstrap_servers: str) -> Iterator[KafkaAdminClient]:
+def administration(bootstrap_servers: str) -> Iterator[KafkaAdminClient]:
+    """Talk to Kafka about topics, groups and transactions for the length of a `with` block.
+
+    Raises:
+        UnavailableError: Kafka does not answer.
+    """
     try:
         client = KafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=_TIMEOUT_MS)
     except (KafkaError, OSError) as error:
@@ -50,7 +57,7 @@ def describe(installation: Installation) -> Sequence[TopicState]:
     Raises:
         UnavailableError: Kafka does not answer.
     """
-    with _admin(installation.bootstrap_servers) as admin:
+    with administration(installation.bootstrap_servers) as admin:
         return _describe(admin)
 
 
@@ -71,21 +78,39 @@ def create(installation: Installation) -> Sequence[str]:
         RefusedError: Some are there and some are not, so records may have been lost; or a partition count differs.
     """
     lanes, replication = installation.kafka.lanes, installation.kafka.replication
-    with _admin(installation.bootstrap_servers) as admin:
+    with administration(installation.bootstrap_servers) as admin:
         states = _describe(admin)
         missing = [state.topic for state in states if state.id is None]
         if missing and len(missing) < len(TOPICS):
             names = ", ".join(topic.name for topic in missing)
-            raise RefusedError(f"some topics are gone: {names}; restore them, or begin a new log with a new `init`")
+            raise RefusedError(
+                f"some topics are gone: {names}; restore them, or see what is lost: credstream topics rebind --dry-run"
+            )
         if missing:
-            new = [NewTopic(t.name, lanes, replication, topic_configs=t.settings()) for t in missing]
             try:
-                admin.create_topics(new, timeout_ms=_TIMEOUT_MS, wait_for_metadata=True)
+                _create(admin, missing, lanes, replication)
             except TopicAlreadyExistsError:  # another process was quicker
                 states = _describe(admin)
         else:
             _check_partitions(states, lanes)
         return [topic.name for topic in missing]
+
+
+def create_missing(installation: Installation) -> Sequence[str]:
+    """Make the topics that are missing, though others are there, and return their names: for an operator who knows what is lost.
+
+    Raises:
+        UnavailableError: Kafka does not answer.
+    """
+    with administration(installation.bootstrap_servers) as admin:
+        missing = [state.topic for state in _describe(admin) if state.id is None]
+        _create(admin, missing, installation.kafka.lanes, installation.kafka.replication)
+    return [topic.name for topic in missing]
+
+
+def _create(admin: KafkaAdminClient, topics: Sequence[Topic], lanes: int, replication: int) -> None:
+    new = [NewTopic(t.name, lanes, replication, topic_configs=t.settings()) for t in topics]
+    admin.create_topics(new, timeout_ms=_TIMEOUT_MS, wait_for_metadata=True)
 
 
 def _check_partitions(states: Sequence[TopicState], lanes: int) -> None:
@@ -108,13 +133,22 @@ def identity(installation: Installation) -> bytes:
     if missing := [state.topic.name for state in states if state.id is None]:
         raise UnavailableError(f"topics are missing: {', '.join(missing)}; `credstream up` creates them")
     _check_partitions(states, installation.kafka.lanes)
-    secrets = (LEARNER_SECRET, CREDENTIAL_SECRET, STATUS_SECRET)
     about = {
         "epoch": installation.epoch,
         "topics": {state.topic.name: state.id for state in states},
-        "secrets": {name: derive(installation.secret(name), "check").hex()[:16] for name in secrets},
+        "secrets": secret_checks(installation),
     }
     return json.dumps(about, sort_keys=True, separators=(",", ":")).encode()
+
+
+def secret_checks(installation: Installation) -> Mapping[str, str]:
+    """Return a check value of every secret from which identifiers derive.
+
+    Raises:
+        RefusedError: One is missing, or open to others.
+    """
+    secrets = (LEARNER_SECRET, CREDENTIAL_SECRET, STATUS_SECRET)
+    return {name: derive(installation.secret(name), "check").hex()[:16] for name in secrets}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +175,7 @@ def lags(installation: Installation) -> Sequence[Lag]:
     """
     readers = [(p, topic) for p in Processor if p is not Processor.VIEWS for topic in inputs(p)]
     lanes = range(installation.kafka.lanes)
-    with _admin(installation.bootstrap_servers) as admin:
+    with administration(installation.bootstrap_servers) as admin:
         ends = _ends(admin, [topic for _, topic in readers], installation.kafka.lanes)
         committed = {processor: _committed(admin, processor) for processor, _ in readers}
     return [
@@ -163,14 +197,59 @@ def ends(installation: Installation, topics: Sequence[Topic] = TOPICS) -> Mappin
     Raises:
         UnavailableError: Kafka does not answer.
     """
-    with _admin(installation.bootstrap_servers) as admin:
+    with administration(installation.bootstrap_servers) as admin:
         return _ends(admin, topics, installation.kafka.lanes)
 
 
-def _ends(admin: KafkaAdminClient, topics: Sequence[Topic], lanes: int) -> Mapping[tuple[str, int], int]:
+def open_ends(installation: Installation) -> Mapping[tuple[str, int], int]:
+    """Return, by topic name and lane, where a transaction is open now: the last stable offset, behind the end.
+
+    Raises:
+        UnavailableError: Kafka does not answer.
+    """
+    lanes = installation.kafka.lanes
+    with administration(installation.bootstrap_servers) as admin:
+        stable = _ends(admin, TOPICS, lanes)
+        high = _ends(admin, TOPICS, lanes, IsolationLevel.READ_UNCOMMITTED)
+        again = _ends(admin, TOPICS, lanes)  # what was open before and ended before its end was asked is not
+    return {place: at for place, at in again.items() if stable[place] == at < high[place]}
+
+
+def settled(installation: Installation, topic: Topic, patience_s: float = 15.0) -> None:
+    """Wait until readers of committed records see all that stands in a topic now: a transaction's markers come after its commit.
+
+    Raises:
+        UnavailableError: Kafka does not answer, or a transaction stays open.
+    """
+    lanes, deadline = installation.kafka.lanes, time.monotonic() + patience_s
+    with administration(installation.bootstrap_servers) as admin:
+        wanted = _ends(admin, [topic], lanes, IsolationLevel.READ_UNCOMMITTED)
+        while behind := [place for place, end in _ends(admin, [topic], lanes).items() if end < wanted[place]]:
+            if time.monotonic() > deadline:
+                names = ", ".join(f"{name}/{lane}" for name, lane in behind)
+                raise UnavailableError(f"a transaction stays open in {names}; see docs/runbooks/TransactionHanging.md")
+            time.sleep(_PAUSE_S)
+
+
+def _ends(
+    admin: KafkaAdminClient,
+    topics: Sequence[Topic],
+    lanes: int,
+    level: IsolationLevel = IsolationLevel.READ_COMMITTED,
+) -> Mapping[tuple[str, int], int]:
     wanted = {TopicPartition(topic.name, lane): _LATEST for topic in topics for lane in range(lanes)}
-    found: Mapping[Any, Any] = admin.list_partition_offsets(wanted, isolation_level=IsolationLevel.READ_COMMITTED)
+    found: Mapping[Any, Any] = admin.list_partition_offsets(wanted, isolation_level=level)
     return {(tp.topic, tp.partition): at.offset for tp, at in found.items()}
+
+
+def committed_positions(installation: Installation, processor: Processor) -> Mapping[tuple[str, int], int]:
+    """Return up to where a processor has come, by topic name and lane.
+
+    Raises:
+        UnavailableError: Kafka does not answer.
+    """
+    with administration(installation.bootstrap_servers) as admin:
+        return {(place.topic, place.partition): at for place, at in _committed(admin, processor).items()}
 
 
 def _committed(admin: KafkaAdminClient, processor: Processor) -> Mapping[Any, int]:
@@ -187,7 +266,7 @@ def group_lanes(installation: Installation) -> Mapping[Processor, int]:
     Raises:
         UnavailableError: Kafka does not answer.
     """
-    with _admin(installation.bootstrap_servers) as admin:
+    with administration(installation.bootstrap_servers) as admin:
         try:
             groups = admin.describe_groups([processor.value for processor in Processor])
         except CoordinatorNotAvailableError:

@@ -10,19 +10,21 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import faust
+import prometheus_client
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
-from prometheus_client import Counter, Histogram
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, Table, select, tuple_
 
 from schemas.errors import MalformedError
 from schemas.topology import Processor, inputs
 from streams import metrics
-from streams.rows import Rows
+from streams.hanging import watch_open_transactions
+from streams.rows import Row, Rows, Tally
 from streams.settings import Installation
 from streams.tables import (
     CATALOGUE,
@@ -42,8 +44,13 @@ _BATCH: Final = 1_000
 _WITHIN_S: Final = 0.1
 _SESSION_S: Final = 6.0
 _NEWEST_BY: Final = {STATUS_LIST: "version", CREDENTIAL_STATUS: "list_version", CATALOGUE: "published_at"}
-ROWS: Final = Counter("credstream_view_rows", "Rows written to the views.", ["table"])
-WRITE_SECONDS: Final = Histogram("credstream_view_write_seconds", "Writing one batch into the database.")
+# Several changes may take effect in one version of a list: the later decision counts, and of one instant the later record.
+_THEN: Final = {CREDENTIAL_STATUS: ("decided_at",)}
+_APART: Final = {CREDENTIAL_STATUS: ("status",)}
+ROWS: Final = prometheus_client.Counter("credstream_view_rows", "Rows written to the views.", ["table"])
+WRITE_SECONDS: Final = prometheus_client.Histogram(
+    "credstream_view_write_seconds", "Writing one batch into the database."
+)
 
 
 class View:
@@ -76,15 +83,18 @@ class View:
             return
         began = time.monotonic()
         dialect = self._engine.dialect
+        counted: Counter[Tally] = Counter()
         with self._engine.begin() as connection:
             for table, found in rows.by_table.items():
                 newest_by = _NEWEST_BY.get(table)
+                new = newer(connection, table, found, newest_by) if newest_by else unknown(connection, table, found)
                 insert = upsert_newest(dialect, table, newest_by) if newest_by else insert_new(dialect, table)
-                for row in [found] if not newest_by else [[row] for row in found]:
-                    connection.execute(insert, row)
+                for row in [new] if new and not newest_by else [[row] for row in new]:
+                    connection.execute(insert, [one.values for one in row])
+                counted.update(tally for row in new for tally in row.tallies)
             tallies = [
                 {"kind": kind, "label": label, "minute": minute, "count": count}
-                for (kind, label, minute), count in sorted(rows.tallies.items())
+                for (kind, label, minute), count in sorted(counted.items())
             ]
             if tallies:
                 connection.execute(add_up(dialect), tallies)
@@ -94,6 +104,31 @@ class View:
         WRITE_SECONDS.observe(time.monotonic() - began)
         for table, found in rows.by_table.items():
             ROWS.labels(table.name).inc(len(found))
+
+
+def unknown(connection: Connection, table: Table, found: Sequence[Row]) -> list[Row]:
+    """Return those of the rows that are not there yet, each once: a transaction that stands twice in the log counts once."""
+    by_key = {row.key(table): row for row in reversed(found)}
+    columns = list(table.primary_key)
+    known = select(*columns).where(tuple_(*columns).in_(list(by_key)))
+    there = {tuple(row) for row in connection.execute(known)}
+    return [row for key, row in reversed(by_key.items()) if key not in there]
+
+
+def newer(connection: Connection, table: Table, found: Sequence[Row], newest_by: str) -> list[Row]:
+    """Return those of the rows that come after the one that is there, in their order; the same again is none."""
+    names = [newest_by, *_THEN.get(table, ()), *_APART.get(table, ())]
+    orders = len(names) - len(_APART.get(table, ()))
+    key, columns = list(table.primary_key), [table.c[name] for name in names]
+    asked = select(*key, *columns).where(tuple_(*key).in_(list({row.key(table) for row in found})))
+    last = {tuple(row[: len(key)]): tuple(row[len(key) :]) for row in connection.execute(asked)}
+    new = []
+    for row in found:
+        said, before = tuple(row.values[name] for name in names), last.get(row.key(table))
+        if before is None or said[:orders] > before[:orders] or (said[:orders] == before[:orders] and said != before):
+            last[row.key(table)] = said
+            new.append(row)
+    return new
 
 
 class _CommittedThread(driver.AIOKafkaConsumerThread):
@@ -174,6 +209,7 @@ def main(installation: Installation) -> int:
                 return
 
     app.agent(topics, concurrency=1)(views)
+    watch_open_transactions(installation)
     sys.argv = ["views"]
     worker = faust.Worker(app, loglevel="WARNING", override_logging=False, redirect_stdouts=False)
     try:

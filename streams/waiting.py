@@ -8,6 +8,7 @@ from functools import partial
 from math import inf
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from schemas.catalogue import Catalogue
@@ -23,6 +24,21 @@ class WaitingClaim(Struct, frozen=True, array_like=True):
     key: bytes | None
     trace: bytes | None
     value: bytes
+
+
+_DECODER: Final = msgspec.msgpack.Decoder(WaitingClaim)  # made once, here: see `schemas.codec`
+WAITING_PREFIX: Final = "waiting:"
+"""How the keys begin under which claims wait."""
+
+
+def waiting_key(programme: str, claim_no: int) -> bytes:
+    """Return under which key a claim waits."""
+    return f"{WAITING_PREFIX}{programme}:{claim_no}".encode()
+
+
+def read_waiting(kept: bytes) -> WaitingClaim:
+    """Return a claim that waits, as it was kept."""
+    return _DECODER.decode(kept)
 
 
 class WaitingCounts:
@@ -49,7 +65,8 @@ class WaitingCounts:
 
 def note_key_ends(catalogue: Catalogue) -> None:
     """Show when the last of a programme's published keys of each purpose ends."""
-    for purpose in {key.purpose for key in catalogue.keys}:
-        ends = [key.active_until for key in catalogue.keys if key.purpose == purpose]
+    sound = [key for key in catalogue.keys if key.compromised_at is None]
+    for purpose in {key.purpose for key in sound}:
+        ends = [key.active_until for key in sound if key.purpose == purpose]
         last = max(inf if end is None else end / _SECOND for end in ends)
         metrics.KEY_END.labels(catalogue.programme, purpose).set(last)

@@ -5,14 +5,17 @@ Each credential's own proof is verified first, with keys that this installation 
 
 from __future__ import annotations
 
+import json
 import re
 import threading
+import time
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Engine, Row, desc, select
 
-from schemas.catalogue import Catalogue, unpack
+from schemas.catalogue import Catalogue, JwtKey, unpack
 from schemas.errors import IntegrityError, UnavailableError
 from schemas.ids import credential_url, issuer_did, jwk_url
 from services.forms.badge_image import badge_svg, png
@@ -25,6 +28,7 @@ from services.signing.badge import parsed
 from services.signing.data_integrity import CRYPTOSUITE, proof_fault
 from services.signing.generic import Canonicaliser
 from services.signing.rsa import RsaSigner
+from services.signing.schedule import in_force
 from services.signing.vc_jwt import sign_jwt
 from streams.form_store import Form, FormName, FormStore, RecordForm
 from streams.settings import Installation
@@ -73,7 +77,7 @@ class Workshop:
             UnavailableError: No key signs JWTs yet.
         """
         language = "en" if form == "jwt" else language  # a JWT says what the credential says, in its language
-        kept = self._store.find(credential_id, form, language)
+        kept = self._kept(credential_id, form, language)
         if kept is not None or not _UUID.fullmatch(credential_id):
             return kept
         row = self._one(select(CREDENTIAL).where(CREDENTIAL.c.id == credential_id))
@@ -105,7 +109,7 @@ class Workshop:
             return None
         name = record_id([row.document for row in rows])
         language = "en" if form == "jwt" else language
-        kept = self._store.find(name, form, language)
+        kept = self._kept(name, form, language)
         if kept is not None:
             return kept
         with self._making:
@@ -118,6 +122,20 @@ class Workshop:
         with self._making:
             printed = transcript_pdf(signed.body, documents, catalogue, record["id"], language)
         return self._store.keep(name, form, language, Form(printed, _TYPES[form]))
+
+    def _kept(self, name: str, form: str, language: Language) -> Form | None:
+        """Return what is kept; what a compromised key signed is forgotten, and so made anew with another one."""
+        token = self._store.find(name, "jwt", "en")
+        if token is not None and self._is_lost(token.body):
+            self._store.forget([name])
+        return self._store.find(name, form, language)
+
+    def _is_lost(self, token: bytes) -> bool:
+        """Say whether the key that signed a JWT of ours is compromised, by the newest catalogue."""
+        kid = str(json.loads(urlsafe_b64decode(token.partition(b".")[0] + b"=="))["kid"])
+        start, _, key_id = kid.rpartition("/keys/")
+        catalogue = self._newest(start.rpartition("/")[2])
+        return any(key.id == key_id and key.compromised_at is not None for key in catalogue.jwt_keys)
 
     def _make(self, form: FormName, row: Row[Any], document: Mapping[str, Any], language: Language) -> bytes:
         catalogue = self._catalogue(row.programme, row.catalogue_digest)
@@ -136,17 +154,21 @@ class Workshop:
         return makers[form]()
 
     def _jwt(self, document: Mapping[str, Any], catalogue: Catalogue) -> bytes:
-        """Sign with the newest of the published keys that is at hand: a key that verifiers cannot find signs nothing."""
-        mine = {name: signer for (programme, name), signer in self._signers.items() if programme == catalogue.programme}
-        held = [key for key in catalogue.jwt_keys if key.id in mine and mine[key.id].public_jwk["n"] == key.n]
-        if not held:
+        """Sign with the published key that is in force: a key that verifiers cannot find signs nothing."""
+        now = time.time_ns() // 1000
+        held = [key for key in catalogue.jwt_keys if self._holds(catalogue.programme, key)]
+        key = in_force(held, now)
+        if key is None:
             raise UnavailableError(
-                f"{catalogue.programme} publishes no JWT key that is at hand here; "
-                "make one with `credstream keys create --purpose jwt` and publish its catalogue again"
+                f"{catalogue.programme} publishes no JWT key that is at hand here and in force; "
+                "make one with `credstream keys rotate --purpose jwt`"
             )
-        key = max(held, key=lambda k: (k.active_from, k.id))
         kid = jwk_url(catalogue.base_url, catalogue.programme, key.id)
-        return sign_jwt(document, mine[key.id], kid)
+        return sign_jwt(document, self._signers[catalogue.programme, key.id], kid)
+
+    def _holds(self, programme: str, key: JwtKey) -> bool:
+        signer = self._signers.get((programme, key.id))
+        return signer is not None and signer.public_jwk["n"] == key.n
 
     def _issued(self, row: Row[Any]) -> Mapping[str, Any]:
         """Return a credential's document once its own proof says that it was issued here.

@@ -18,14 +18,15 @@ _END: Final = "end of adoptions"
 def check_adoptions(store: Store, trust: Trust) -> None:
     """Rebuild the table of adoptions, in the order of each lane, and check each decision about one.
 
-    A refusal for what is wrong inside a catalogue is taken as it is; whatever comes after it shows that it was refused.
+    One that stands twice counts once. A refusal for what is wrong inside a catalogue is taken as it is; whatever comes after it
+    shows that it was refused.
     """
     store.forget(_END)
     store.ask("DELETE FROM adoption")
     query = (
-        "SELECT i.lane, i.at, i.event, i.value, i.jws, d.at, d.decided_at, d.body FROM inbox i"
+        "SELECT i.lane, i.at, i.event, i.value, i.jws, MIN(d.at), d.decided_at, d.body FROM inbox i"
         " JOIN decided d INDEXED BY decided_of_inbox ON d.lane = i.lane AND d.inbox_at = i.at"
-        " WHERE i.kind = 'CatalogueAdopted' ORDER BY i.lane, i.at, d.at"
+        " WHERE i.kind = 'CatalogueAdopted' GROUP BY i.lane, i.at, d.no, d.body ORDER BY i.lane, i.at, MIN(d.at)"
     )
     adopted: dict[tuple[str, int], list[str]] = {}
     for lane, at, event, value, jws, decision_at, decided_at, body in store.ask(query).fetchall():

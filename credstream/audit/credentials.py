@@ -34,7 +34,10 @@ class Credentials:
         self._flipped = int(store.noted("flipped") or 0)
 
     def take(self, record: LogRecord, kind: str, fields: Fields) -> None:
-        """Check one credential."""
+        """Check one credential, or note a claim that gets none."""
+        if kind == "ClaimVoided":
+            names = ("programme", "claim_no", "credential_id", "key_id", "catalogue_digest")
+            self._store.add("voided", record.lane, record.offset, *(fields[name] for name in names))
         if kind != "CredentialIssued":
             return
         store, content = self._store, fields["credential"]
@@ -109,7 +112,7 @@ class Credentials:
 
 
 def check_claims(store: Store, cut: Cut, grace_us: int) -> None:
-    """Each credential has its claim; each claim its credential, unless it is young; each credential one byte string."""
+    """Each credential has its claim; each claim its credential, unless it is young or voided; each credential one byte string."""
     store.forget(_END)
     store.check("claim", _END, store.one("SELECT COUNT(*) FROM issued"))
     query = (
@@ -122,13 +125,35 @@ def check_claims(store: Store, cut: Cut, grace_us: int) -> None:
         "SELECT c.lane, c.at, c.programme, c.no, c.credential, c.claimed_at,"
         " EXISTS (SELECT 1 FROM issued o WHERE o.programme = c.programme AND o.lane = c.lane AND o.no > c.no)"
         " FROM claim c LEFT JOIN issued i ON c.programme = i.programme AND c.lane = i.lane AND c.no = i.no"
-        " WHERE i.at IS NULL GROUP BY c.programme, c.lane, c.no"
+        " LEFT JOIN voided v ON c.programme = v.programme AND c.lane = v.lane AND c.no = v.no"
+        " WHERE i.at IS NULL AND v.at IS NULL GROUP BY c.programme, c.lane, c.no"
     )
     for lane, at, programme, number, credential, claimed_at, is_passed in store.ask(query):
         is_old = at < cut.done("issuing", CLAIMED, lane) and cut.at - claimed_at > grace_us
         if is_passed or is_old:
             where = f"{CLAIMED.name}/{lane}@{at} {credential}"
             store.offend("claim", where, f"claim {number} of {programme} has no credential", _END)
+    _check_voided(store)
     query = "SELECT credential, COUNT(DISTINCT digest) AS n, lane, MAX(at) FROM issued GROUP BY credential HAVING n > 1"
     for credential, number, lane, at in store.ask(query):
         store.offend("bytes", f"{ISSUED.name}/{lane}@{at} {credential}", f"{number} byte strings", _END)
+
+
+def _check_voided(store: Store) -> None:
+    """A claim is voided only if it was made, its key is compromised by a catalogue, and no credential came of it."""
+    query = (
+        "SELECT v.lane, v.at, v.credential, v.key_id, c.at, i.at, k.text FROM voided v"
+        " LEFT JOIN claim c ON c.programme = v.programme AND c.lane = v.lane AND c.no = v.no AND c.credential = v.credential"
+        " LEFT JOIN issued i ON i.programme = v.programme AND i.lane = v.lane AND i.no = v.no"
+        " LEFT JOIN catalogue k ON k.digest = v.catalogue AND k.programme = v.programme"
+    )
+    for lane, at, credential, key_id, claimed, issued, text in store.ask(query):
+        where = f"{ISSUED.name}/{lane}@{at} {credential}"
+        store.check("claim", _END)
+        keys = () if text is None else json.loads(text).get("keys", ())
+        if claimed is None:
+            store.offend("claim", where, "it is voided, and nobody claimed it", _END)
+        elif issued is not None:
+            store.offend("claim", where, "it is voided, and a credential was issued all the same", _END)
+        elif not any(key["id"] == key_id and key.get("compromised_at") is not None for key in keys):
+            store.offend("claim", where, f"it is voided, and no catalogue says that {key_id} is compromised", _END)

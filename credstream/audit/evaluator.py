@@ -168,7 +168,7 @@ def is_met(  # noqa: PLR0911  one for each kind
     shown = [one for one in everything if one.at <= moment]
     match criterion:
         case rules.Result():
-            return _result(criterion, _selected(criterion, [criterion.assessment], shown, moment))
+            return _result(criterion, _selected(criterion, [criterion.assessment, *criterion.others], shown, moment))
         case rules.Count():
             enough = [
                 one for one in _selected(criterion, criterion.assessments, shown, moment) if _reaches(criterion, one)

@@ -20,7 +20,7 @@ INVARIANTS: Final[tuple[Invariant, ...]] = tuple(
     for number, (name, says) in enumerate(
         (
             ("acknowledged", "what was acknowledged is in the log, and nothing else"),
-            ("outcome", "each inbox record has exactly one outcome"),
+            ("outcome", "each inbox record has exactly one outcome; one that was redriven counts once"),
             ("granted", "each grant has one claim; what was quarantined can be recovered"),
             ("decision", "each decision equals the auditor's own evaluation"),
             ("identity", "one credential id for each award; claim numbers without gaps"),

@@ -189,7 +189,10 @@ class _One:
             if (row[4], row[6]) not in self._used and not self._is_later(row, later):
                 what = f"nothing grants claim {row[7]}"
                 self._store.offend("granted", f"{CLAIMED.name}/{row[4]}@{row[6]}", what, self.scope)
-        query = "SELECT lane, at, credential, status, reason, cause FROM status WHERE learner = ? ORDER BY lane, at"
+        query = (
+            "SELECT lane, MIN(at) AS first, credential, status, reason, cause FROM status WHERE learner = ?"
+            " GROUP BY lane, list, no, credential, status, reason, cause ORDER BY lane, first"
+        )
         rows = [row for row in self._store.ask(query, self.learner).fetchall() if row[5] not in later]
         self._store.check("decision", self.scope, len(rows))
         found, wanted = _in_order(rows), _in_order([(0, 0, *change) for change in self._expected])

@@ -6,6 +6,7 @@ import hashlib
 from typing import Final
 
 from credstream.audit.log import Cut
+from credstream.audit.redriven import check_redriven
 from credstream.audit.store import Store
 from schemas.topology import CLAIMED, DECIDED, INBOX, QUARANTINED, STATUS_DECIDED
 
@@ -42,6 +43,7 @@ def check_outcomes(store: Store, cut: Cut, lanes: int) -> None:
         _clock(store, lane, begin)
     _adoptions(store)
     _quarantine(store, cut)
+    check_redriven(store, cut, lanes)
 
 
 def _one_each(store: Store, lane: int, done: int) -> None:

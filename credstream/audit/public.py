@@ -97,6 +97,8 @@ _RECOUNTS: Final = {
     "decided": "SELECT json_extract(body, '$.disposition'), COUNT(*) FROM decided GROUP BY 1",
     "verdict": "SELECT json_extract(o.value, '$.verdict'), COUNT(*) FROM decided, json_each(body, '$.outcomes') o GROUP BY 1",
     "issued": "SELECT programme || '/' || achievement, COUNT(*) FROM issued GROUP BY 1",
+    "voided": "SELECT c.programme || '/' || c.achievement, COUNT(*) FROM voided v JOIN claim c"
+    " ON c.programme = v.programme AND c.lane = v.lane AND c.no = v.no GROUP BY 1",
     "status": "SELECT status, COUNT(*) FROM changed GROUP BY 1",
     "quarantined": "SELECT reason, COUNT(*) FROM quarantined GROUP BY 1",
 }

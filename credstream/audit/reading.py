@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from itertools import islice
 from typing import Any, Final
@@ -30,6 +31,7 @@ from schemas.topology import (
 )
 
 _CHUNK: Final = 20_000
+_REDRIVEN_FROM: Final = "redriven-from"
 _AHEAD: Final = 5 * 60 * 1_000_000
 """A record counts as arrived at the broker's time, or the gateway's plus five minutes if that is sooner."""
 
@@ -110,6 +112,10 @@ class Reading:
             record.value,
             signatures or None,
         )
+        sources = [value or b"" for name, value in record.headers if name == _REDRIVEN_FROM]
+        if sources:
+            digest = hashlib.sha256(record.value or b"").hexdigest()
+            self._store.add("redriven", record.lane, record.offset, sources[-1].decode("utf-8", "replace"), digest)
         if learner is not None:
             self._store.add("due", learner)
 
@@ -155,6 +161,10 @@ class Reading:
         if kind == "RecordQuarantined":
             stated = [fields[n] for n in ("stage", "topic", "partition", "offset", "reason", "sha256", "size", "value")]
             self._store.add("quarantined", record.lane, record.offset, *stated)
+        elif kind == "QuarantineResolved":
+            source = f"{fields['topic']}/{fields['partition']}@{fields['offset']}"
+            place = (fields["redriven_partition"], fields["redriven_offset"])
+            self._store.add("resolved", record.lane, record.offset, source, fields["resolution"], *place)
 
     def _claimed(self, record: LogRecord, kind: str, fields: Fields) -> None:
         if kind != "CredentialClaimed":

@@ -29,6 +29,10 @@ CREATE TABLE quarantined (
     lane INTEGER, at INTEGER, stage TEXT, topic TEXT, partition INTEGER, source INTEGER, reason TEXT, sha256 TEXT, size INTEGER,
     value BLOB, PRIMARY KEY (lane, at)) WITHOUT ROWID;
 CREATE INDEX quarantined_source ON quarantined (topic, partition, source);
+CREATE TABLE redriven (
+    lane INTEGER, at INTEGER, source TEXT, sha256 TEXT, PRIMARY KEY (lane, at)) WITHOUT ROWID;
+CREATE TABLE resolved (
+    lane INTEGER, at INTEGER, source TEXT, resolution TEXT, to_lane INTEGER, to_at INTEGER, PRIMARY KEY (lane, at)) WITHOUT ROWID;
 CREATE TABLE claim (
     lane INTEGER, at INTEGER, programme TEXT, no INTEGER, decision INTEGER, learner TEXT, achievement TEXT, award INTEGER,
     edition INTEGER, credential TEXT, list TEXT, place INTEGER, claimed_at INTEGER, body BLOB,
@@ -43,6 +47,10 @@ CREATE TABLE issued (
     PRIMARY KEY (lane, at)) WITHOUT ROWID;
 CREATE INDEX issued_no ON issued (programme, lane, no);
 CREATE INDEX issued_credential ON issued (credential);
+CREATE TABLE voided (
+    lane INTEGER, at INTEGER, programme TEXT, no INTEGER, credential TEXT, key_id TEXT, catalogue TEXT,
+    PRIMARY KEY (lane, at)) WITHOUT ROWID;
+CREATE INDEX voided_no ON voided (programme, lane, no);
 CREATE TABLE status (
     lane INTEGER, at INTEGER, list TEXT, no INTEGER, kind TEXT, learner TEXT, credential TEXT, status TEXT, reason TEXT,
     place INTEGER, cause TEXT, urgent INTEGER, decided_at INTEGER, key_id TEXT, PRIMARY KEY (lane, at)) WITHOUT ROWID;
@@ -67,7 +75,7 @@ CREATE INDEX offence_scope ON offence (scope);
 CREATE TABLE unchecked (invariant TEXT, why TEXT, PRIMARY KEY (invariant, why)) WITHOUT ROWID;
 """
 _CACHE_KB: Final = 32_000
-_FORMAT: Final = "1"
+_FORMAT: Final = "2"
 _BATCH: Final = 5_000
 FIRST: Final = 5
 """How many offences are named."""

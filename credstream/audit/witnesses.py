@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from credstream.audit.store import Store
-from schemas.topology import DECIDED, INBOX, ISSUED, QUARANTINED
+from schemas.topology import DECIDED, INBOX, ISSUED
 
 _END: Final = "end of witnesses"
 _BAD: Final = re.compile(rb"Traceback \(most recent call last\)|was never retrieved|Unclosed ")
@@ -93,9 +93,10 @@ def check_counters(store: Store, counts: Mapping[str, Any] | None) -> None:
             ("received", INBOX),
             ("credentials", ISSUED),
             ("decisions", DECIDED),
-            ("quarantined", QUARANTINED),
         )
     }
+    recount["credentials"] -= store.one("SELECT COUNT(*) FROM voided")
+    recount["quarantined"] = store.one("SELECT COUNT(*) FROM quarantined")
     outcomes = store.ask("SELECT json_extract(body, '$.disposition'), COUNT(*) FROM decided GROUP BY 1")
     recount["dispositions"] = dict(outcomes.fetchall())
     recount["quarantine_reasons"] = dict(store.ask("SELECT reason, COUNT(*) FROM quarantined GROUP BY 1").fetchall())

@@ -10,12 +10,20 @@ from credstream.cli import (
     asking,
     auditing,
     awarding,
+    compromising,
     demonstrating,
     endorsing,
     holding,
     keeping,
+    key_checking,
+    key_schedule,
     keyring,
+    mending,
+    quarantining,
+    rebinding,
+    reconciling,
     rejudging,
+    replaying,
     reviewing,
     ruling,
     running,
@@ -43,7 +51,15 @@ app.command(asking.why)
 app.command(verifying.verify)
 app.command(keeping.export)
 app.command(auditing.audit)
-app.command(keeping.topics)
+
+topics = App(
+    name="topics", help="The topics: are they there, do they fit; and what to do when the log is not as it should be."
+)
+topics.default(keeping.topics)
+topics.command(mending.unhang)
+topics.command(mending.accept_gap)
+topics.command(rebinding.rebind)
+app.command(topics)
 
 status = App(name="status", help="Change or show the status of credentials.")
 status.command(awarding.show)
@@ -59,8 +75,22 @@ review.command(reviewing.show)
 review.command(reviewing.decide)
 app.command(review)
 
+quarantine = App(name="quarantine", help="What was set aside, why, and giving it to the pipe again once it is mended.")
+quarantine.command(quarantining.listed, name="list")
+quarantine.command(quarantining.show)
+quarantine.command(quarantining.redrive)
+quarantine.command(quarantining.dismiss)
+app.command(quarantine)
+app.command(reconciling.reconcile)
+app.command(replaying.replay)
+
 keys = App(name="keys", help="The keys that sign credentials and status lists, and those of persons.")
-keys.command(keeping.create_key, name="create")
+keys.command(key_schedule.create)
+keys.command(key_schedule.table, name="list")
+keys.command(key_schedule.rotate)
+keys.command(key_schedule.retire)
+keys.command(compromising.compromised)
+keys.command(key_checking.check)
 keys.command(keyring.person)
 app.command(keys)
 

@@ -1,21 +1,18 @@
-"""Commands for operators: export, topics, keys."""
+"""Commands for operators: export, topics."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 from rich.table import Table
 
 from credstream import exporting
-from credstream import installation as installations
 from credstream.cli.console import DEFAULT_FOLDER, Data, Exit, Json, installation, out, write_json
 from credstream.picture import mermaid
 from schemas.errors import RefusedError
 from streams import topics as broker_topics
-from streams.jwt_keys import create_jwt_key
 
 
 def export(folder: Path, *, as_json: Json = False, data: Data = DEFAULT_FOLDER) -> Exit:
@@ -68,26 +65,3 @@ def topics(
             )
         out.print(table)
     return Exit.DONE if all(row["fits"] for row in rows) else Exit.NO
-
-
-def create_key(
-    *,
-    purpose: Literal["credentials", "status", "jwt"] = "credentials",
-    programme: Annotated[str | None, Parameter(help="Needed when the installation has several.")] = None,
-    active_in_hours: Annotated[
-        float, Parameter(help="When it begins to sign; caches must have seen it before.")
-    ] = 24.0,
-    data: Data = DEFAULT_FOLDER,
-) -> Exit:
-    """Make a signing key. It signs once the catalogue that lists it is published (`rules publish`) and it is active."""
-    place = installation(data)
-    chosen = programme or (next(iter(place.programmes)) if len(place.programmes) == 1 else "")
-    active_from = time.time_ns() // 1000 + int(active_in_hours * 3_600_000_000)
-    if purpose == "jwt":
-        name = create_jwt_key(place, chosen, active_from).id
-    else:
-        key = installations.create_signing_key(place, chosen, purpose, active_from)
-        name = f"{key.id} ({key.public_key_multibase})"
-    out.print(f"made {name}, active from {active_in_hours:g} hours on")
-    out.print("next: publish the catalogue again (credstream rules publish), and restart issuing, status and forms")
-    return Exit.DONE

@@ -166,7 +166,7 @@ def _carry_out(
         raise RefusedError(f"--rate {rate:g}: at least 1 a second")
     if job is not None:
         err.print(f"going on with {asking.job}: {job.done:,} of {len(job.requests):,} are done")
-    elif not shown:
+    elif not shown and plan.learners:
         out.print(_summary(plan))
     if job is None and (dry_run or not plan.requests):
         if not plan.requests and not shown:
@@ -195,7 +195,9 @@ def _granted(counts: Counter[str]) -> Table | str:
 
 
 def _summary(plan: Plan) -> Table:
-    table = Table("achievement", "effect", "awards", "such as", title=f"{plan.learners:,} learners")
+    table = Table(
+        "achievement", "effect", "awards", "such as", title=f"{plan.learners:,} learner{'s' * (plan.learners != 1)}"
+    )
     for (name, effect), count in sorted(plan.effects.items()):
         colour = {Effect.GRANTED: "green", Effect.REINSTATED: "green", Effect.REVOKED: "red"}.get(effect, "yellow")
         few = ", ".join(learner[:8] for learner in plan.examples[name, effect])

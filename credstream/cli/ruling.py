@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from cyclopts import Parameter
@@ -18,13 +19,14 @@ from credstream.cli.console import DEFAULT_FOLDER, Data, Exit, Json, err, instal
 from credstream.rules.explaining import differences, explained_rule, names_of
 from credstream.rules.grammar import json_schema
 from credstream.rules.loader import Draft, load
-from credstream.rules.testing import Tested, run_examples, said
-from schemas.catalogue import Catalogue, canonical
+from credstream.rules.testing import Tested, decided_in_words, expected_in_words, run_examples
+from schemas.catalogue import Achievement, Catalogue, canonical
 from schemas.errors import RefusedError
 from schemas.ids import content_digest
 from services.competency.reasons import render
 from services.competency.wording import Language
 
+_NAMES_TOLD: Final = 20
 Folder = Annotated[Path, Parameter(help="A catalogue's folder.")]
 MaybeFolder = Annotated[Path | None, Parameter(help="A catalogue's folder; by default what is published.")]
 
@@ -37,8 +39,16 @@ def check(folder: Folder) -> Exit:
     draft = load(folder)
     failed = [tested for tested in run_examples(draft) if not tested.passed]
     out.print(
-        f"{draft.programme} {draft.version}: {len(draft.achievements)} achievements, {len(draft.assessments)} assessments, "
-        f"{len(draft.providers)} providers; no mistakes"
+        f"{draft.programme} {draft.version}: "
+        + ", ".join(
+            f"{len(of):,} {kind}{'s' * (len(of) != 1)}"
+            for kind, of in (
+                ("achievement", draft.achievements),
+                ("assessment", draft.assessments),
+                ("provider", draft.providers),
+            )
+        )
+        + "; no mistakes"
     )
     if failed:
         err.print(f"{len(failed)} of {len(draft.examples)} examples are decided otherwise; see credstream rules test")
@@ -59,7 +69,7 @@ def try_examples(
     names = names_of(draft, "en")
     for tested in found:
         if every or not tested.passed:
-            out.print(_tested_tree(tested, names))
+            out.print(_tested_tree(tested, names, draft.time_zone))
     without = sorted({a.id for a in draft.achievements} - {example.achievement for example in draft.examples})
     failed = sum(not tested.passed for tested in found)
     out.print(f"{len(found) - failed} of {len(found)} examples are decided as expected")
@@ -72,23 +82,19 @@ def examples_hold(draft: Draft) -> bool:
     """Run a draft's examples; show those that are decided otherwise than their authors expect."""
     failed = [tested for tested in run_examples(draft) if not tested.passed]
     for tested in failed:
-        err.print(_tested_tree(tested, names_of(draft, "en")))
+        err.print(_tested_tree(tested, names_of(draft, "en"), draft.time_zone))
     if failed:
         err.print(f"not published: {len(failed)} of {len(draft.examples)} examples are decided otherwise")
     return not failed
 
 
-def _tested_tree(tested: Tested, names: Mapping[str, str]) -> Tree:
+def _tested_tree(tested: Tested, names: Mapping[str, str], zone: str) -> Tree:
     example = tested.example
     mark = "[green]✓[/]" if tested.passed else "[red]✗[/]"
     tree = Tree(f"{mark} [bold]{escape(example.achievement)}[/]: {escape(example.name)}  ({example.place})")
-    expected = said(example.attained, example.again or (), example.valid_until)
-    last = tested.times[-1] if tested.times else None
-    got = said(tested.attained, [t.since for t in tested.times[1:]], last.valid_until if last else None)
-    expected += f", level {example.level}" if example.level else ""
-    got += f", level {tested.level}" if tested.level else ""
-    tree.add(escape(f"decided: {got}" if tested.passed else f"expected: {expected}; decided: {got}"))
-    for line in render(tested.explanation, names=names):
+    got = decided_in_words(tested, zone)
+    tree.add(escape(f"decided: {got}" if tested.passed else f"expected: {expected_in_words(example)}; decided: {got}"))
+    for line in render(tested.explanation, names=names, zone=zone):
         tree.add(escape(line))
     return tree
 
@@ -105,9 +111,7 @@ def show(
     Example: credstream rules show --achievement safe-patient-transfer
     """
     catalogue = _catalogue(folder, data)
-    chosen = [a for a in catalogue.achievements if achievement in {None, a.id}]
-    if not chosen:
-        raise RefusedError(f"{catalogue.programme} has no achievement {achievement}")
+    chosen = _chosen(catalogue, achievement)
     if as_json:
         write_json(msgspec.to_builtins(chosen))
         return Exit.DONE
@@ -137,9 +141,7 @@ def explain(
     """
     catalogue = _catalogue(folder, data)
     names = names_of(catalogue, language)
-    chosen = [a for a in catalogue.achievements if achievement in {None, a.id}]
-    if not chosen:
-        raise RefusedError(f"{catalogue.programme} has no achievement {achievement}")
+    chosen = _chosen(catalogue, achievement)
     for one in chosen:
         out.print(f"[bold]{escape(names[one.id])}[/]  ({one.id})")
         for line in explained_rule(one, names, language):
@@ -178,6 +180,16 @@ def schema() -> Exit:
     """
     sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(json_schema())) + b"\n")
     return Exit.DONE
+
+
+def _chosen(catalogue: Draft | Catalogue, achievement: str | None) -> Sequence[Achievement]:
+    chosen = [a for a in catalogue.achievements if achievement in {None, a.id}]
+    if not chosen:
+        known = [a.id for a in catalogue.achievements]
+        near = difflib.get_close_matches(achievement or "", known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known[:_NAMES_TOLD])}"
+        raise RefusedError(f"{catalogue.programme} has no achievement {achievement}; {hint}")
+    return chosen
 
 
 def _catalogue(folder: Path | None, data: Path) -> Draft | Catalogue:

@@ -35,6 +35,7 @@ from credstream.zones import minute, zone_of
 from schemas.catalogue import Catalogue
 from schemas.errors import RefusedError
 from schemas.events import Micros
+from streams.jwt_keys import jwt_keys as jwt_keys_of
 from streams.settings import Installation
 
 Effective = Annotated[
@@ -180,8 +181,9 @@ def rollback(
     former = find(known, version)
     keys = tuple(installations.public_keys(place, chosen))
     catalogue = former.catalogue
-    if catalogue.keys != keys:
-        catalogue = msgspec.structs.replace(catalogue, keys=keys)
+    jwt_keys = tuple(jwt_keys_of(place, chosen))
+    if (catalogue.keys, catalogue.jwt_keys) != (keys, jwt_keys):
+        catalogue = msgspec.structs.replace(catalogue, keys=keys, jwt_keys=jwt_keys)
         out.print("it had other keys, which stay as they are today: so its digest is a new one")
     if not show_differences(known[-1].catalogue, catalogue) and effective_from is None:
         return Exit.DONE

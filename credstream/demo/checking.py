@@ -12,7 +12,8 @@ from typing import Any, Final
 from openbadgeslib.ob3.ldp import OB3LdpVerifier
 from openbadgeslib.ob3.verifier import OB3VerificationError
 
-from credstream.reading import committed
+from credstream.quarantine.cases import set_aside
+from credstream.reading import committed, credentials
 from credstream.trust import of_installation
 from schemas.codec import decode
 from schemas.events import (
@@ -21,11 +22,10 @@ from schemas.events import (
     CredentialIssued,
     CredentialStatus,
     CredentialStatusChanged,
-    RecordQuarantined,
     Verdict,
 )
 from schemas.ids import issuer_did
-from schemas.topology import DECIDED, ISSUED, QUARANTINED, STATUS_CHANGED
+from schemas.topology import DECIDED, QUARANTINED, STATUS_CHANGED
 from streams.settings import Installation
 
 SAMPLE: Final = 300
@@ -71,11 +71,10 @@ def outcome(installation: Installation) -> Outcome:
     servers = installation.bootstrap_servers
     changes = (decode(record.value, CredentialStatusChanged) for record in committed(servers, STATUS_CHANGED))
     statuses = {change.credential_id: change.status for change in changes}
-    issued = [decode(record.value, CredentialIssued) for record in committed(servers, ISSUED)]
-    aside = (
-        decode(r.value, RecordQuarantined, max_bytes=QUARANTINED.max_bytes) for r in committed(servers, QUARANTINED)
-    )
-    return Outcome(issued, statuses, Counter(record.reason for record in aside), dict(_levels(servers)))
+    issued = list(credentials(servers))
+    aside = (set_aside(record.value) for record in committed(servers, QUARANTINED))
+    reasons = Counter(one.reason for one in aside if one is not None)
+    return Outcome(issued, statuses, reasons, dict(_levels(servers)))
 
 
 def _levels(servers: str) -> Iterator[tuple[tuple[str, str], str | None]]:

@@ -143,7 +143,8 @@ class Task:
 def tasks(criterion: Criterion, done: Counter[str], random: Random) -> Iterator[Task]:  # noqa: C901, PLR0912  one for each kind
     """Yield what a learner does towards a criterion, with what has been done already left out."""
     match criterion:
-        case rules.Result(assessment=name):
+        case rules.Result():
+            name = random.choice(criterion.assessments) if criterion.others else criterion.assessment
             gap = criterion.gap.hours / 24 if criterion.gap is not None else 0.0
             if not done[name]:
                 tries = 2 if criterion.take == "mean" else min(criterion.attempts or 3, 3)

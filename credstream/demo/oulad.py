@@ -85,6 +85,7 @@ class Oulad:
         return Draft(
             programme=PROGRAMME,
             version="1",
+            time_zone="UTC",
             issuer=Issuer(
                 name="OULAD demonstration",
                 description="Real, anonymised assessment results; the issuer is fictional and certifies nothing.",

@@ -31,6 +31,7 @@ from services.competency.wording import span_in_words
 from services.forms.badge_image import badge_svg, emblem_svg, png
 from services.forms.words import LANGUAGES
 from services.issuing.documents import CREDENTIALS_V2, OPEN_BADGES_V3, profile
+from services.signing.schedule import DOCUMENT_CACHE_S
 from streams.form_store import FORMS
 from streams.settings import SHARE_SECRET, Installation
 
@@ -38,7 +39,7 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NAME: Final = re.compile(r"[A-Za-z0-9.-]{1,200}")
 _CREDENTIAL_TYPE: Final = "application/vc"
 _JSON_TYPES: Final = ("application/vc", "application/ld+json", "application/json")
-_HOUR: Final = {"Cache-Control": "public, max-age=3600"}
+_HOUR: Final = {"Cache-Control": f"public, max-age={DOCUMENT_CACHE_S}"}
 
 
 class Documents(Controller):
@@ -92,6 +93,11 @@ class Documents(Controller):
         """Return one bare JWK, to which the `kid` of a JWT leads."""
         path = f"/programmes/{programme}/keys/{key}"
         return _named(_catalogue(records, programme), path, "application/jwk+json")
+
+    @get("/programmes/{programme:str}/keys", sync_to_thread=True, summary="Every key that the programme ever published")
+    def keys(self, programme: str, records: Records) -> Response[bytes]:
+        """Return the key history: did:web keeps none. Which key signed from when until when, and which is compromised."""
+        return _named(_catalogue(records, programme), f"/programmes/{programme}/keys", "application/json")
 
     @get("/status/{programme:str}/{epoch:str}/{lane:int}/{number:int}", sync_to_thread=True, summary="A status list")
     def status_list(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Engine, Row, desc, func, select
+from sqlalchemy import ColumnElement, Engine, Row, desc, exists, func, select
 
 from schemas.catalogue import Catalogue, unpack
+from schemas.events import Resolution
+from schemas.topology import INBOX
 from streams.tables import (
     CATALOGUE,
     COMPLETION,
@@ -16,12 +18,23 @@ from streams.tables import (
     OUTCOME,
     POSITION,
     QUARANTINE,
+    RESOLUTION,
     STATUS_LIST,
     TALLY,
 )
 
 _NEWEST: Final = 12
 _SPARK_MINUTES: Final = 60
+
+
+def redriven() -> ColumnElement[bool]:
+    """Return the condition that a completion's record was set aside and stands in the inbox again since."""
+    return exists().where(
+        RESOLUTION.c.topic == INBOX.name,
+        RESOLUTION.c.lane == COMPLETION.c.lane,
+        RESOLUTION.c.offset == COMPLETION.c.inbox_offset,
+        RESOLUTION.c.resolution == Resolution.REDRIVEN,
+    )
 
 
 class Records:
@@ -43,10 +56,16 @@ class Records:
     def fates(
         self, programme: str, provider: str, *, event_id: str | None, result_id: str | None
     ) -> Sequence[Row[Any]]:
-        """Return what became of a provider's completions of this event or result, oldest first."""
+        """Return what became of a provider's completions of this event or result, oldest first.
+
+        One that was set aside and then redriven is the same completion: what became of it at last counts.
+        """
         wanted = COMPLETION.c.event_id == event_id if event_id is not None else COMPLETION.c.result_id == result_id
         mine = (COMPLETION.c.provider == provider) & (COMPLETION.c.programme == programme)
-        return self._all(select(COMPLETION).where(wanted, mine).order_by(COMPLETION.c.lane, COMPLETION.c.inbox_offset))
+        fates = (
+            select(COMPLETION).where(wanted, mine, ~redriven()).order_by(COMPLETION.c.lane, COMPLETION.c.inbox_offset)
+        )
+        return self._all(fates)
 
     def outcomes(self, lane: int, decision_no: int) -> Sequence[Row[Any]]:
         """Return the outcomes of one decision."""
@@ -62,6 +81,15 @@ class Records:
         status = (CREDENTIAL_STATUS.c.status, CREDENTIAL_STATUS.c.reason, CREDENTIAL_STATUS.c.effective_at)
         joined = CREDENTIAL.outerjoin(CREDENTIAL_STATUS, CREDENTIAL.c.id == CREDENTIAL_STATUS.c.credential_id)
         return self._one(select(CREDENTIAL, *status).select_from(joined).where(CREDENTIAL.c.id == credential_id))
+
+    def superseding(self, credential_id: str) -> str | None:
+        """Return the id of the credential that was issued in place of this one."""
+        old = self.credential(credential_id)
+        if old is None:
+            return None
+        same = (CREDENTIAL.c.programme == old.programme) & (CREDENTIAL.c.learner_ref == old.learner_ref)
+        row = self._one(select(CREDENTIAL.c.id).where(same, CREDENTIAL.c.supersedes == credential_id))
+        return None if row is None else str(row.id)
 
     def status_list(self, url: str) -> Row[Any] | None:
         """Return the newest version of a status list."""
@@ -111,8 +139,9 @@ class Records:
         return self._all(select(*columns).order_by(desc(CREDENTIAL.c.claimed_at)).limit(_NEWEST))
 
     def newest_quarantined(self) -> Sequence[Row[Any]]:
-        """Return the last records set aside, without their bytes."""
-        return self._all(select(QUARANTINE).order_by(desc(QUARANTINE.c.appended_at)).limit(_NEWEST))
+        """Return the last records set aside about which nothing was done yet, without their bytes."""
+        done = exists().where(*(RESOLUTION.c[name] == QUARANTINE.c[name] for name in ("topic", "lane", "offset")))
+        return self._all(select(QUARANTINE).where(~done).order_by(desc(QUARANTINE.c.appended_at)).limit(_NEWEST))
 
     def lists(self) -> Sequence[Row[Any]]:
         """Return each status list's version, set bits and age, without its document."""

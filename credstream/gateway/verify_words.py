@@ -27,7 +27,7 @@ _WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "outcomes": {"pass": "yes", "fail": "no", "unknown": "cannot be told"},
         "steps": {
             "parse": "It can be read",
-            "context": "It is an Open Badge 3.0",
+            "context": "It is an Open Badge 3.0, or a learner record 2.0",
             "schema": "It is complete",
             "issuer": "Its issuer is known here",
             "key": "The key was the issuer's to use then",
@@ -36,6 +36,7 @@ _WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
             "revocation": "It was not revoked",
             "suspension": "It is not suspended",
             "endorsements": "Its endorsements hold",
+            "credentials": "Each credential in it holds",
             "recipient": "It is this person's",
         },
     },
@@ -60,7 +61,7 @@ _WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "outcomes": {"pass": "oui", "fail": "non", "unknown": "ne peut être établi"},
         "steps": {
             "parse": "Elle est lisible",
-            "context": "C'est un Open Badge 3.0",
+            "context": "C'est un Open Badge 3.0 ou un dossier d'apprentissage 2.0",
             "schema": "Elle est complète",
             "issuer": "Son émetteur est connu ici",
             "key": "La clé était alors celle de l'émetteur",
@@ -69,6 +70,7 @@ _WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
             "revocation": "Elle n'a pas été révoquée",
             "suspension": "Elle n'est pas suspendue",
             "endorsements": "Ses appuis sont authentiques",
+            "credentials": "Chaque attestation qu'il contient est valable",
             "recipient": "Elle est à cette personne",
         },
     },

@@ -61,6 +61,7 @@ class Checker:
             now=datetime.now(UTC),
             terms=key_terms(catalogues),
             is_suspended=self._is_suspended,
+            reissued_as=self._reissued_as,
             canonicaliser=self._canonicaliser,
         )
         return verifier.verify(credential, recipient=recipient)
@@ -69,6 +70,11 @@ class Checker:
         start = credential_url(self._installation.base_url, "")
         row = self._records.credential(credential.removeprefix(start)) if credential.startswith(start) else None
         return None if row is None else row.status == "suspended"
+
+    def _reissued_as(self, credential: str) -> str | None:
+        start = credential_url(self._installation.base_url, "")
+        newer = self._records.superseding(credential.removeprefix(start)) if credential.startswith(start) else None
+        return None if newer is None else credential_url(self._installation.base_url, newer)
 
 
 class _Documents(Mapping[str, bytes]):

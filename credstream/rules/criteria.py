@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Any, Final, cast, get_args
 
 from credstream.rules import grammar
-from credstream.rules.values import Values
+from credstream.rules.sets import SetReader
 from credstream.rules.yaml_source import NOTHING, Mistakes, Place, Value
-from schemas.catalogue import Assessment
 from schemas.rules import (
     All,
     AtLeast,
@@ -31,26 +29,21 @@ from schemas.rules import (
 )
 from schemas.rules import Any as AnyOf
 from services.competency import expression
+from services.competency.faults import MAX_RESULTS_ASKED
 
 _HARMLESS: Final = Holds(achievement="")
 _DIMENSIONS: Final = frozenset(get_args(Dimension))
 _PERIODS: Final = {f"calendar {period}": period for period in get_args(PeriodOf)}
-_MAX_PATTERN_CHARS: Final = 200
-_MAX_COMPARED: Final = 1_000_000
-_MAX_MEANT: Final = 200_000
 
 
-class CriteriaReader(Values):
+class CriteriaReader(SetReader):
     """Reads rules, once the programme's assessments and the levels of its achievements are known."""
 
     def __init__(self, mistakes: Mistakes) -> None:
         """Begin with no assessment known."""
         super().__init__(mistakes)
-        self.assessments: Mapping[str, Assessment] = {}
         self.levels: Mapping[str, Sequence[str]] = {}
         self.blocks: list[tuple[Place, str]] = []  # achievements built on: looked up once all files are read
-        self._meant: dict[str, Sequence[str]] = {}
-        self._compared = self._named = 0
         self._kinds: Mapping[str, Callable[[Value], Criterion]] = {
             "result": self._result,
             "count": self._count,
@@ -120,48 +113,72 @@ class CriteriaReader(Values):
         return found
 
     def _result(self, value: Value) -> Result:
-        members = self.members(value, grammar.CRITERIA["result"])
-        assessment = self.known_assessment(members.get("assessment", NOTHING))
+        fields = grammar.CRITERIA["result"]
+        members = self.members(value, fields)
+        if isinstance(value.content, Mapping) and len(members.keys() & set(fields.either)) != 1:
+            self.mistakes.add(value.place, f"one of {' and '.join(fields.either)} is wanted here")
+        assessments = self.set_of(members.get("assessments"))
+        if "assessment" in members:
+            assessments = (self.known_assessment(members["assessment"]),)
         take = self.choice(members.get("take"), {"any", "best", "latest", "first", "mean"}, "attempt", "any")
         if take == "mean" and ("at_least" not in members or not members.keys().isdisjoint({"passed", "level"})):
             self.mistakes.add(value.place, "a mean is asked for at_least, and for nothing else")
         return Result(
-            assessment=assessment,
+            assessment=assessments[0] if assessments else "",
+            others=assessments[1:],
             take=cast("Any", take),
-            **self._bar(members, (assessment,)),
+            **self._bar(members, assessments),
             **self._selection(members),
         )
 
     def _count(self, value: Value) -> Count:
         members = self.members(value, grammar.CRITERIA["count"])
-        assessments = self._assessments(members.get("assessments"))
+        assessments = self.set_of(members.get("assessments"))
         number, distinct = members.get("number", NOTHING), dict[Any, int]()
-        wanted = len(assessments) or 1 if number.content == "all" else self.whole(number)
+        wanted = len(assessments) or 1 if number.content == "all" else self.whole(number, MAX_RESULTS_ASKED)
         if number.content == "all":
             distinct["assessment"] = wanted
         if "distinct" in members:
             distinct |= self._distinct(members["distinct"], wanted)
-        if distinct.get("assessment", 0) > len(assessments) > 0:
-            self.mistakes.add(
-                members.get("distinct", number).place, f"there are only {len(assessments)} assessments here"
-            )
         if "within" in members and "recent" in members:
             self.mistakes.add(members["recent"].place, "within and recent are not asked together")
+        asked: dict[str, Any] = {"zone": self.zone} if "day" in distinct else {}
+        asked |= self._within(members.get("within")) | self._selection(members)
+        self._check_possible(members, wanted, distinct, asked, len(assessments))
         return Count(
             number=wanted,
             assessments=assessments,
             distinct=tuple(Distinct(of=of, number=n) for of, n in distinct.items()),
-            **self._within(members.get("within")),
             **self._bar(members, assessments),
-            **self._selection(members),
+            **asked,
         )
+
+    def _check_possible(
+        self,
+        members: Mapping[str, Value],
+        wanted: int,
+        distinct: Mapping[str, int],
+        asked: Mapping[str, Any],
+        among: int,
+    ) -> None:
+        """Note what nobody could ever show."""
+        if distinct.get("assessment", 0) > among > 0:
+            are = f"is only {among} assessment" if among == 1 else f"are only {among} assessments"
+            place = next(members[name].place for name in ("distinct", "number") if name in members)
+            self.mistakes.add(place, f"there {are} here")
+        needed = max(wanted, *distinct.values(), 0)
+        if "attempts" in asked and needed > asked["attempts"] * among > 0:
+            most = asked["attempts"] * among
+            self.mistakes.add(members["attempts"].place, f"{needed} results are asked for, and at most {most} count")
+        if asked.get("period") == "day" and distinct.get("day", 0) > 1:
+            self.mistakes.add(members["within"].place, "different days are never within one calendar day")
 
     def _distinct(self, value: Value, number: int) -> dict[Any, int]:
         if isinstance(value.content, str):
             return {self.choice(value, _DIMENSIONS, "thing to differ in", "day"): number}
-        return {
-            of: self.whole(inner) for of, inner in self.named(value, _DIMENSIONS, kind="thing to differ in").items()
-        }
+        entries = self.entries(value, "things to differ in and how many: {assessor: 2}")
+        asked = self.named(value, _DIMENSIONS, kind="thing to differ in") if entries else {}
+        return {of: self.whole(inner, MAX_RESULTS_ASKED) for of, inner in asked.items()}
 
     def _within(self, value: Value | None) -> dict[str, Any]:
         if value is None:
@@ -174,18 +191,22 @@ class CriteriaReader(Values):
         members = self.members(value, fields)
         if "parts" in fields.known:
             entries = self.entries(members.get("parts"), "assessments and their weights: {theory: 40, practice: 60}")
-            weights = {
-                name: self.number(weight)
-                for written, weight in entries.items()
-                for name in self._matching(Value(weight.place, written))
-            }
+            weights: dict[str, int] = {}
+            for written, weight in entries.items():
+                found, of_each = self.matching(Value(weight.place, written)), self.number(weight)
+                for name in found:
+                    if name in weights:
+                        self.mistakes.add(weight.place, f"{name} has a weight already")
+                weights |= dict.fromkeys(found, of_each)
             if entries and not sum(weights.values()):
                 self.mistakes.add(value.place, "at least one weight is more than 0")
         else:
-            weights = dict.fromkeys(self._assessments(members.get("assessments")), 1)
+            weights = dict.fromkeys(self.set_of(members.get("assessments")), 1)
         share, out_of = self.share(members.get("at_least"))
         if share * 1_000_000 % out_of:
             self.mistakes.add(members["at_least"].place, "a mean is asked for a percentage")
+        elif not share:
+            self.mistakes.add(members["at_least"].place, "every mean is at least 0 %: ask for more")
         return Weighted(
             parts=tuple(Weight(assessment=name, weight=weight) for name, weight in weights.items()),
             at_least=max(1, share * 1_000_000 // out_of),
@@ -203,7 +224,7 @@ class CriteriaReader(Values):
         achievement = self._block(members.get("achievement", NOTHING))
         asked: dict[str, Any] = {}
         if "level" in members:
-            asked["levels"] = self._from_level(members["level"], self.levels.get(achievement, ()), achievement)
+            asked["levels"] = self.from_level(members["level"], self.levels.get(achievement, ()), achievement)
         if "recent" in members:
             asked |= {"recent": self.span(members["recent"]), "zone": self.zone}
         return Holds(achievement=achievement, **asked)
@@ -212,7 +233,8 @@ class CriteriaReader(Values):
         members = self.members(value, grammar.CRITERIA["at_least"])
         number, of = self.whole(members.get("number")), self._several(members.get("of"))
         if number > len(of) > 0:
-            self.mistakes.add(members["number"].place, f"there are only {len(of)} criteria here")
+            are = "is only 1 criterion" if len(of) == 1 else f"are only {len(of)} criteria"
+            self.mistakes.add(members["number"].place, f"there {are} here")
         return AtLeast(number=number, of=of)
 
     def _expression(self, value: Value) -> Expression:
@@ -228,7 +250,7 @@ class CriteriaReader(Values):
             self.mistakes.add(value.place, "an expression names the assessments or achievements that it looks at")
         return Expression(
             cel=text,
-            assessments=self._assessments(members.get("assessments")),
+            assessments=self.set_of(members.get("assessments")),
             achievements=tuple(self._block(v) for v in self.one_or_more(members.get("achievements"))),
         )
 
@@ -245,7 +267,7 @@ class CriteriaReader(Values):
             if len(rubrics) > 1:
                 self.mistakes.add(members["level"].place, "these assessments have different levels; ask of each apart")
             elif rubrics:
-                asked["levels"] = self._from_level(members["level"], rubrics.pop(), ", ".join(assessments))
+                asked["levels"] = self.from_level(members["level"], rubrics.pop(), ", ".join(assessments))
         return asked
 
     def _selection(self, members: Mapping[str, Value]) -> dict[str, Any]:
@@ -259,7 +281,7 @@ class CriteriaReader(Values):
         if asked.get("evidence") is False:
             self.mistakes.add(members["evidence"].place, "evidence is true or left out")
         if "attempts" in members:
-            asked["attempts"] = self.whole(members["attempts"])
+            asked["attempts"] = self.whole(members["attempts"], MAX_RESULTS_ASKED)
         for name in ("gap", "recent"):
             if name in members:
                 asked |= {name: self.span(members[name]), "zone": self.zone}
@@ -273,54 +295,18 @@ class CriteriaReader(Values):
             asked["by"] = self.instant(members["by"], end=True)
         if asked.get("not_before", 0) > asked.get("by", 2**63):
             self.mistakes.add(members["by"].place, "by is earlier than not_before")
-        return asked
+        return asked | ({"zone": self.zone} if asked else {})
 
-    def _from_level(self, value: Value, levels: Sequence[str], of: str) -> tuple[str, ...]:
+    def from_level(self, value: Value, levels: Sequence[str], of: str) -> tuple[str, ...]:
+        """Return a level and all that are higher."""
         text = self.text(value)
+        if not levels and of:
+            self.mistakes.add(value.place, f"{of} has no levels: add levels there first")
+            return ()
         if text not in levels:
             self.mistakes.unknown(value.place, text, levels, f"level of {of or 'it'}")
             return ()
         return tuple(levels[levels.index(text) :])
-
-    def _assessments(self, value: Value | None) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(name for v in self.one_or_more(value) for name in self._matching(v)))
-
-    def _matching(self, value: Value) -> Sequence[str]:
-        """Return the assessments that a name, a pattern or a tag means."""
-        text = self.text(value)
-        if not (text.startswith("tag:") or "*" in text or "?" in text):
-            return [self.known_assessment(value)]
-        if len(text) > _MAX_PATTERN_CHARS:
-            self.mistakes.add(value.place, f"a pattern has at most {_MAX_PATTERN_CHARS} characters")
-            return []
-        if text not in self._meant:
-            self._compared += len(self.assessments) * (1 + text.count("*"))
-            if self._compared > _MAX_COMPARED:
-                self.mistakes.add(value.place, "too many different patterns for so many assessments")
-                return []
-            self._meant[text] = self._matched(text)
-        found = self._meant[text]
-        self._named += len(found)
-        if self._named > _MAX_MEANT:
-            self.mistakes.add(
-                value.place, f"the patterns of the catalogue mean more than {_MAX_MEANT:,} assessments in all"
-            )
-            return []
-        if not found:
-            self.mistakes.add(value.place, f"{text}: no assessment is meant by this")
-        return found
-
-    def _matched(self, text: str) -> Sequence[str]:
-        if text.startswith("tag:"):
-            return [name for name, a in self.assessments.items() if text.removeprefix("tag:") in a.tags]
-        return [name for name in self.assessments if fnmatchcase(name, text)]
-
-    def known_assessment(self, value: Value) -> str:
-        """Return an assessment that is known."""
-        text = self.text(value)
-        if text and text not in self.assessments:
-            self.mistakes.unknown(value.place, text, self.assessments.keys(), "assessment")
-        return text
 
     def _block(self, value: Value) -> str:
         text = self.text(value)

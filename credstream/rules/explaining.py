@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from credstream.rules.loader import Draft
+from credstream.zones import zone_in
 from schemas.catalogue import Achievement, Catalogue
 from schemas.rules import Criterion, Renewal, Rule
 from services.competency.criteria import judge_of
@@ -55,9 +56,10 @@ _NOTHING = Evidence({}, {})
 def explained_rule(achievement: Achievement, names: Mapping[str, str], language: Language = "en") -> list[Line]:
     """Return what an achievement's rule asks, in words."""
     words, rule = _SAID[language], achievement.rule
-    said = [Line(0, None, words[rule.attained]), *_criterion(rule.requires, names, language)]
+    zone = zone_in(rule)
+    said = [Line(0, None, words[rule.attained]), *_criterion(rule.requires, names, language, zone)]
     for level in rule.levels:
-        said += [Line(0, None, words["level"].format(level.name)), *_criterion(level.requires, names, language)]
+        said += [Line(0, None, words["level"].format(level.name)), *_criterion(level.requires, names, language, zone)]
     said.append(Line(0, None, words[rule.on_loss]))
     if rule.validity is not None:
         said.append(Line(0, None, words["valid"].format(span_in_words(rule.validity, language))))
@@ -84,12 +86,12 @@ def _renewal(rule: Rule, renewal: Renewal, names: Mapping[str, str], language: L
     if renewal.requires is None:
         yield Line(1, None, words["same"])
     else:
-        yield from _criterion(renewal.requires, names, language)
+        yield from _criterion(renewal.requires, names, language, zone_in(rule))
 
 
-def _criterion(criterion: Criterion, names: Mapping[str, str], language: Language) -> Iterator[Line]:
+def _criterion(criterion: Criterion, names: Mapping[str, str], language: Language, zone: str) -> Iterator[Line]:
     node = judge_of(criterion).explain(_NOTHING, 0, {})
-    return (Line(line.depth + 1, None, line.text) for line in asked(node, language, names))
+    return (Line(line.depth + 1, None, line.text) for line in asked(node, language, names, zone))
 
 
 def names_of(catalogue: Draft | Catalogue, language: Language = "en") -> dict[str, str]:
@@ -110,14 +112,14 @@ class Change:
 
 
 def differences(before: Catalogue | Draft | None, after: Catalogue | Draft) -> Iterator[Change]:
-    """Yield in what a catalogue differs from an earlier one: achievements first, then assessments and providers.
+    """Yield in what a catalogue differs from an earlier one: achievements first, then assessments, providers and partners.
 
     Of what was written for no installation yet there are no keys.
     """
     with_keys = not isinstance(before, Draft) and not isinstance(after, Draft)
     if before is not None and before.issuer != after.issuer:
         yield Change("changed", "issuer", before.programme, list(_changed(before.issuer, after.issuer)))
-    for kind in ("achievements", "assessments", "providers", *(("keys",) if with_keys else ())):
+    for kind in ("achievements", "assessments", "providers", "partners", *(("keys",) if with_keys else ())):
         old = {} if before is None else {entry.id: entry for entry in getattr(before, kind)}
         new = {entry.id: entry for entry in getattr(after, kind)}
         for name in sorted(old.keys() | new.keys()):
@@ -135,13 +137,17 @@ def _changed(old: msgspec.Struct, new: msgspec.Struct) -> Iterator[str]:
         if before == after:
             continue
         if isinstance(before, Rule) and isinstance(new, Achievement) and isinstance(old, Achievement):
-            yield from _compared(_text_of(old), _text_of(new))
+            yield from list(_compared(_text_of(old), _text_of(new))) or _compared(_zone_of(old), _zone_of(new))
         else:
             yield from _compared([f"{field}: {_plain(before)}"], [f"{field}: {_plain(after)}"])
 
 
 def _text_of(achievement: Achievement) -> list[str]:
     return ["  " * line.depth + line.text for line in explained_rule(achievement, {})]
+
+
+def _zone_of(achievement: Achievement) -> list[str]:
+    return [f"days and months are counted in {zone_in(achievement.rule)}"]
 
 
 def _compared(before: Sequence[str], after: Sequence[str]) -> Iterator[str]:

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from credstream.rules.forms import FORMS
+from services.competency.faults import MAX_RESULTS_ASKED
+
 Schema = Mapping[str, Any]
 
 
@@ -18,10 +21,15 @@ class Fields:
 
     known: Mapping[str, Schema]
     needed: frozenset[str] = frozenset()
+    either: tuple[str, ...] = ()  # one of these is needed
 
 
 def _text(about: str) -> Schema:
     return {"type": "string", "minLength": 1, "description": about}
+
+
+def _formed(form: str, about: str) -> Schema:
+    return {"type": "string", "pattern": FORMS[form].pattern, "description": about}
 
 
 def _one_of(about: str, *values: str) -> Schema:
@@ -53,6 +61,7 @@ _SPAN: Final[Schema] = {
     "description": "A length of time: 90 days, 24 months, 1 year 6 months. A day is 24 hours; months follow the calendar.",
 }
 _WHOLE: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": 99_999}
+_NUMBER_ASKED: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": MAX_RESULTS_ASKED}
 _NUMBER: Final[Schema] = {"type": "number", "minimum": 0}
 _TRUTH: Final[Schema] = {"type": "boolean"}
 _DATE: Final[Schema] = {
@@ -71,7 +80,7 @@ SELECTION: Final[Mapping[str, Schema]] = {
     "critical": {**_TRUTH, "description": "Only results with a critical incident (true), or without one (false)."},
     "not_before": {**_DATE, "description": f"Only results from this day on. {_DATE['description']}"},
     "by": {**_DATE, "description": f"Only results until this day. {_DATE['description']}"},
-    "attempts": {**_WHOLE, "description": "Only so many attempts at each assessment, the earliest."},
+    "attempts": {**_NUMBER_ASKED, "description": "Only so many attempts at each assessment, the earliest."},
     "gap": {**_SPAN, "description": "Only attempts that came so long after the one before."},
     "recent": {**_SPAN, "description": "Only results not older than this at the moment that is judged."},
 }
@@ -92,16 +101,17 @@ CRITERIA: Final[Mapping[str, Fields]] = {
     "result": Fields(
         {
             "assessment": _text("The assessment's id."),
+            "assessments": {**_ASSESSMENTS, "description": "Several, whose attempts are taken together."},
             "take": _one_of("Which attempt is judged; any, unless said otherwise.", "any", *_TAKEN),
             **BAR,
             **SELECTION,
         },
-        frozenset({"assessment"}),
+        either=("assessment", "assessments"),
     ),
     "count": Fields(
         {
             "number": {
-                "anyOf": [_WHOLE, {"const": "all"}],
+                "anyOf": [_NUMBER_ASKED, {"const": "all"}],
                 "description": "How many results; all: one of each assessment.",
             },
             "assessments": _ASSESSMENTS,
@@ -111,7 +121,7 @@ CRITERIA: Final[Mapping[str, Fields]] = {
                     {"enum": ["assessment", "assessor", "site", "day"]},
                     {
                         "type": "object",
-                        "properties": dict.fromkeys(("assessment", "assessor", "site", "day"), _WHOLE),
+                        "properties": dict.fromkeys(("assessment", "assessor", "site", "day"), _NUMBER_ASKED),
                         "additionalProperties": False,
                         "minProperties": 1,
                     },
@@ -190,35 +200,34 @@ RENEWAL: Final = Fields(
     }
 )
 PROVIDER: Final = Fields(
-    {"id": _ID, "name": _text("As people know it."), "url": _text("Its site.")}, frozenset({"id", "name"})
+    {"id": _ID, "name": _text("As people know it."), "url": _formed("url", "Its site.")}, frozenset({"id", "name"})
 )
 PARTNER: Final = Fields(
     {
         "id": _ID,
         "name": _text("As people know it."),
         "key": _text("Its public key, z6Mk…: credstream endorse prints it."),
-        "url": _text("Its site."),
+        "url": _formed("url", "Its site."),
     },
     frozenset({"id", "name", "key"}),
 )
 IDENTIFIER: Final = Fields(
-    {"identifier": _text("The identifier."), "type": _text("OB 3.0 IdentifierTypeEnum, or ext: and a word.")},
+    {
+        "identifier": _text("The identifier."),
+        "type": _formed("identifier_type", "OB 3.0 IdentifierTypeEnum, or ext: and a word."),
+    },
     frozenset({"identifier", "type"}),
 )
 ISSUER: Final = Fields(
     {
         "name": _text("As credentials show it."),
         "description": _text("Who this is."),
-        "url": _text("The site."),
-        "email": _text("Where to ask."),
-        "country": _text("ISO 3166-1 alpha-2."),
+        "url": _formed("url", "The site."),
+        "email": _formed("email", "Where to ask."),
+        "country": _formed("country", "ISO 3166-1 alpha-2."),
         "region": _text("Province or state."),
-        "logo": _text("The address of a PNG or SVG; by default an emblem is drawn."),
-        "colour": {
-            "type": "string",
-            "pattern": "^#[0-9a-fA-F]{6}$",
-            "description": "Of badges and certificates, #rrggbb.",
-        },
+        "logo": _formed("logo", "The address of a PNG or SVG; by default an emblem is drawn."),
+        "colour": _formed("colour", "Of badges and certificates, #rrggbb."),
         "identifiers": _several({"$ref": "#/$defs/identifier"}, "By what else the issuer is known."),
     },
     frozenset({"name"}),
@@ -262,11 +271,11 @@ ASSESSMENT: Final = Fields(
 ALIGNMENT: Final = Fields(
     {
         "target_name": _text("The occupation or competency."),
-        "target_url": _text("Its page in the framework."),
+        "target_url": _formed("target_url", "Its page in the framework."),
         "target_framework": _text("The framework, e.g. NOC 2021."),
         "target_code": _text("The code there."),
         "target_description": _text("What it is."),
-        "target_type": _text("OB 3.0 AlignmentTargetType."),
+        "target_type": _formed("target_type", "OB 3.0 AlignmentTargetType."),
     },
     frozenset({"target_name", "target_url"}),
 )
@@ -325,8 +334,8 @@ ACHIEVEMENT: Final = Fields(
         "name": _text("As people know it."),
         "description": _text("What who holds it can do."),
         "criteria": _text("How it is earned, in Markdown."),
-        "achievement_type": _text("OB 3.0 AchievementType; MicroCredential unless given."),
-        "language": _text("BCP 47; en unless given."),
+        "achievement_type": _formed("achievement_type", "OB 3.0 AchievementType; MicroCredential unless given."),
+        "language": _formed("language", "BCP 47; en unless given."),
         "field_of_study": _text("The field."),
         "sector": _text("The sector, for tables."),
         "tags": _several({"type": "string"}, "Search words."),
@@ -339,7 +348,7 @@ ACHIEVEMENT: Final = Fields(
         ),
         "code": _text("As on a transcript."),
         "role": _text("In which role the learner shows it, e.g. trainee."),
-        "image": _text("The address of a PNG or SVG; by default a badge is drawn."),
+        "image": _formed("image", "The address of a PNG or SVG; by default a badge is drawn."),
         "related": _several(
             _ID, "Other achievements that go with it; building blocks of the rule are related by themselves."
         ),
@@ -398,7 +407,9 @@ def json_schema() -> dict[str, Any]:
 
 
 def _object(fields: Fields) -> dict[str, Any]:
+    either = {"oneOf": [{"required": [name]} for name in fields.either]} if fields.either else {}
     return {
+        **either,
         "type": "object",
         "properties": dict(fields.known),
         "required": sorted(fields.needed),

@@ -15,8 +15,8 @@ from typing import Any, Final, cast, get_args
 from msgspec import Struct
 
 from credstream.rules import grammar
-from credstream.rules.criteria import CriteriaReader
 from credstream.rules.endorsements import EndorsementReader, is_multikey
+from credstream.rules.examples import Example, ExampleReader
 from credstream.rules.yaml_source import MAX_FILE_BYTES, Mistakes, Place, Value, read
 from schemas.catalogue import (
     Achievement,
@@ -34,18 +34,14 @@ from schemas.catalogue import (
     Translation,
 )
 from schemas.errors import PipelineError
-from schemas.events import POINT, Micros
+from schemas.events import POINT
 from schemas.rules import achievements_in, criteria_of
+from services.competency.adoption import catalogue_faults
 from services.competency.calendars import zone
-from services.competency.faults import rule_faults
-from services.competency.progress import Standing, result_key
-from services.competency.selection import Holding
 
-_NOON: Final = 12
 MAX_FILES: Final = 1_000
 MAX_BYTES: Final = 5_000_000
-_MAX_EXAMPLES: Final = 100
-_MAX_EXAMPLE_RESULTS: Final = 100
+_OF_WHAT: Final = re.compile(r"(achievement|assessment) '([a-z0-9-]+)': ")
 
 
 class CatalogueError(PipelineError):
@@ -58,28 +54,12 @@ class CatalogueError(PipelineError):
         self.mistakes = mistakes
 
 
-class Example(Struct, frozen=True, kw_only=True):
-    """Evidence, and the decision that an achievement's author expects. `attained`: whether, or from which instant.
-
-    `again`: the instants at which it is attained again; `valid_until`: the end of the last award.
-    """
-
-    place: str
-    achievement: str
-    name: str
-    results: Mapping[str, Standing]
-    holds: Mapping[str, Holding]
-    attained: bool | Micros
-    level: str | None = None
-    again: tuple[Micros, ...] | None = None
-    valid_until: Micros | None = None
-
-
 class Draft(Struct, frozen=True, kw_only=True):
     """A catalogue as written: all but the keys and the base URL, which the installation adds. Examples are not published."""
 
     programme: str
     version: str
+    time_zone: str
     issuer: Issuer
     providers: tuple[Provider, ...]
     assessments: tuple[Assessment, ...]
@@ -109,6 +89,8 @@ def load(folder: Path) -> Draft:
     Raises:
         CatalogueError: There are mistakes; all of them are told.
     """
+    if not folder.is_dir():
+        raise CatalogueError(folder, ["there is no such folder: a catalogue is one, with a programme.yaml in it"])
     mistakes = Mistakes()
     reader = _Reader(mistakes)
     issuer, providers, name, version = reader.programme(read(folder / "programme.yaml", mistakes))
@@ -127,13 +109,10 @@ def load(folder: Path) -> Draft:
     _check_twice(mistakes, "achievement", [(place, a.id) for place, a in achievements])
     _check_known(mistakes, "achievement", reader.blocks, {a.id for _, a in achievements})
     _check_circles(mistakes, achievements)
-    if not mistakes.found:
-        _check_rules(mistakes, achievements)
-    if mistakes.found:
-        raise CatalogueError(folder, mistakes.told())
-    return Draft(
+    draft = Draft(
         programme=name,
         version=version,
+        time_zone=reader.zone,
         issuer=issuer,
         providers=tuple(p for _, p in providers),
         assessments=tuple(a for _, a in assessments),
@@ -141,15 +120,21 @@ def load(folder: Path) -> Draft:
         examples=tuple(reader.examples),
         partners=tuple(p for _, p in reader.partners),
     )
+    if not mistakes.found:
+        places = {("achievement", a.id): place for place, a in achievements}
+        places |= {("assessment", a.id): place for place, a in assessments}
+        _check_adoptable(mistakes, draft, places)
+    if mistakes.found:
+        raise CatalogueError(folder, mistakes.told())
+    return draft
 
 
-class _Reader(CriteriaReader):
+class _Reader(ExampleReader):
     """Turns files into what they mean."""
 
     def __init__(self, mistakes: Mistakes) -> None:
         super().__init__(mistakes)
         self.attesting: list[tuple[Place, str]] = []  # providers named by assessments: looked up afterwards
-        self.examples: list[Example] = []
         self.partners: list[tuple[Place, Partner]] = []
         self.endorsing = EndorsementReader(Path(), "", (), mistakes)
 
@@ -165,11 +150,11 @@ class _Reader(CriteriaReader):
     def _issuer(self, value: Value | None) -> Issuer:
         members = dict(self.members(value, grammar.ISSUER))
         identifiers = [self.members(v, grammar.IDENTIFIER) for v in self.items(members.pop("identifiers", None))]
-        texts = {name: self.text(v) for name, v in members.items()}
-        if "colour" in texts and not re.fullmatch("#[0-9a-fA-F]{6}", texts["colour"]):
-            self.mistakes.add(members["colour"].place, "a colour is wanted here: #0f4c5c")
+        texts = {name: self.formed(v, name) for name, v in members.items()}
         named = tuple(
-            Identifier(identifier=self.text(v.get("identifier")), identifier_type=self.text(v.get("type")))
+            Identifier(
+                identifier=self.text(v.get("identifier")), identifier_type=self.formed(v.get("type"), "identifier_type")
+            )
             for v in identifiers
         )
         return Issuer(**{"name": "", **texts}, identifiers=named)
@@ -183,7 +168,7 @@ class _Reader(CriteriaReader):
             id=self.id(members.get("id")),
             name=self.text(members.get("name")),
             key=key,
-            url=self.optional(members.get("url")),
+            url=self.optionally_formed(members, "url"),
         )
 
     def _zone(self, value: Value) -> str:
@@ -198,15 +183,19 @@ class _Reader(CriteriaReader):
     def _provider(self, value: Value) -> Provider:
         members = self.members(value, grammar.PROVIDER)
         return Provider(
-            id=self.id(members.get("id")), name=self.text(members.get("name")), url=self.optional(members.get("url"))
+            id=self.id(members.get("id")),
+            name=self.text(members.get("name")),
+            url=self.optionally_formed(members, "url"),
         )
 
     def assessment(self, value: Value) -> Assessment:
         members = self.members(value, grammar.ASSESSMENT)
         late = members.get("accepted_late")
-        providers = [(v.place, self.text(v)) for v in self.items(members.get("providers"))]
+        providers = self.names(members.get("providers"))
         self.attesting += providers
-        rubric = tuple(level for _, level in self.each(members.get("levels"), self._level))
+        levels = self.each(members.get("levels"), self._level)
+        _check_twice(self.mistakes, "level", [(place, level.name) for place, level in levels])
+        rubric = tuple(level for _, level in levels)
         return Assessment(
             id=self.id(members.get("id")),
             name=self.text(members.get("name")),
@@ -215,7 +204,7 @@ class _Reader(CriteriaReader):
             levels=tuple(level.name for level in rubric),
             rubric=rubric if any(level.description or level.points for level in rubric) else (),
             names={"fr": self.text(members["fr"])} if "fr" in members else {},
-            tags=tuple(self.text(v) for v in self.items(members.get("tags"))),
+            tags=tuple(tag for _, tag in self.names(members.get("tags"))),
         )
 
     def _level(self, value: Value) -> RubricLevel:
@@ -246,17 +235,14 @@ class _Reader(CriteriaReader):
         optional = ("achievement_type", "language", "field_of_study", "sector", "rationale")
         about = ("endorsed_by", "code", "role", "image")
         achievement = self.id(members.get("id"))
-        shown = self.each(members.get("examples"), lambda v: self._example(v, achievement))
-        if len(shown) > _MAX_EXAMPLES:
-            self.mistakes.add(members["examples"].place, f"{len(shown)} examples; at most {_MAX_EXAMPLES} are run")
-        self.examples += [found for _, found in shown]
+        self.read_examples(members.get("examples"), achievement)
         french = self.members(members.get("fr"), grammar.TRANSLATION)
-        related = [(v.place, self.text(v)) for v in self.items(members.get("related"))]
+        related = self.names(members.get("related"))
         self.blocks += related
         return Achievement(
             id=achievement,
             **{name: self.text(members.get(name)) for name in texts},
-            tags=tuple(self.text(v) for v in self.items(members.get("tags"))),
+            tags=tuple(tag for _, tag in self.names(members.get("tags"))),
             alignments=tuple(a for _, a in self.each(members.get("alignments"), self._alignment)),
             credits=self._credits(members["credits"]) if "credits" in members else None,
             rule=self.rule(members.get("rule"), members.get("valid")),
@@ -270,7 +256,7 @@ class _Reader(CriteriaReader):
             endorsements=tuple(
                 self.endorsing.read(v.place, self.text(v), achievement) for v in self.items(members.get("endorsements"))
             ),
-            **{name: self.text(members[name]) for name in (*optional, *about) if name in members},
+            **{name: self.formed(members[name], name) for name in (*optional, *about) if name in members},
         )
 
     def _credits(self, value: Value) -> int:
@@ -281,62 +267,9 @@ class _Reader(CriteriaReader):
 
     def _alignment(self, value: Value) -> Alignment:
         members = self.members(value, grammar.ALIGNMENT)
-        return Alignment(**{"target_name": "", "target_url": "", **{name: self.text(v) for name, v in members.items()}})
-
-    def _example(self, value: Value, achievement: str) -> Example:
-        members = self.members(value, grammar.EXAMPLE)
-        results = dict(self._shown(at, v) for at, v in enumerate(self.items(members.get("results"))))
-        if len(results) > _MAX_EXAMPLE_RESULTS:
-            self.mistakes.add(value.place, f"{len(results)} results; an example has at most {_MAX_EXAMPLE_RESULTS}")
-        holds = self.entries(members.get("holds"), "achievements, each with a day,") if "holds" in members else {}
-        self.blocks += [(v.place, name) for name, v in holds.items()]
-        attained = members.get("attained", Value(value.place, "false"))
-        said = attained.content in {"true", "false"}
-        return Example(
-            place=str(value.place),
-            achievement=achievement,
-            name=self.text(members.get("name")),
-            results=results,
-            holds={name: self._held(name, v) for name, v in holds.items()},
-            attained=self.truth(attained) if said else self.instant(attained, hour=_NOON),
-            level=self.optional(members.get("level")),
-            again=tuple(self.instant(v, hour=_NOON) for v in self.items(members["again"]))
-            if "again" in members
-            else None,
-            valid_until=self.instant(members["valid_until"], hour=_NOON) if "valid_until" in members else None,
+        return Alignment(
+            **{"target_name": "", "target_url": "", **{name: self.formed(v, name) for name, v in members.items()}}
         )
-
-    def _held(self, name: str, value: Value) -> Holding:
-        """Return a building block held from a day; its level only if it says one."""
-        if not isinstance(value.content, Mapping):
-            return Holding(self.instant(value, hour=_NOON))
-        members = self.members(value, grammar.EXAMPLE_HOLDING)
-        level = None
-        if "level" in members:
-            level = self.choice(members["level"], self.levels.get(name, ()), f"level of {name}", "") or None
-        return Holding(self.instant(members["since"], hour=_NOON) if "since" in members else 0, level)
-
-    def _shown(self, at: int, value: Value) -> tuple[str, Standing]:
-        members = self.members(value, grammar.EXAMPLE_RESULT)
-        score = members.get("score")
-        maximum = self.number(members["of"]) if "of" in members else 100 * POINT
-        standing = Standing(
-            revision=0,
-            digest=b"",
-            retracted=False,
-            assessment=self.known_assessment(members["assessment"]) if "assessment" in members else "",
-            completed_at=self.instant(members["date"], hour=_NOON) if "date" in members else 0,
-            score=None if score is None else self.number(score),
-            score_max=None if score is None else maximum,
-            passed=self.truth(members["passed"]) if "passed" in members else None,
-            level=self.optional(members.get("level")),
-            evidence_url=self.optional(members.get("evidence")),
-            assessor_ref=self.optional(members.get("assessor")),
-            assessor_role=self.optional(members.get("role")),
-            site=self.optional(members.get("site")),
-            critical=self.truth(members["critical"]) if "critical" in members else None,
-        )
-        return result_key(self.optional(members.get("provider")) or "provider", f"{at:05d}"), standing
 
 
 def _check_twice(mistakes: Mistakes, kind: str, named: Sequence[tuple[Place, str]]) -> None:
@@ -367,11 +300,13 @@ def _check_circles(mistakes: Mistakes, achievements: Sequence[tuple[Place, Achie
         mistakes.add(next(place for place, a in achievements if a.id in inside), f"built on itself: {circle}")
 
 
-def _check_rules(mistakes: Mistakes, achievements: Sequence[tuple[Place, Achievement]]) -> None:
+def _check_adoptable(mistakes: Mistakes, draft: Draft, places: Mapping[tuple[str, str], Place]) -> None:
     """Refuse here what every lane would refuse."""
-    for place, achievement in achievements:
-        for fault in rule_faults(achievement.rule):
-            mistakes.add(place, f"{achievement.id}: {fault}")
+    for fault in catalogue_faults(draft.build(base_url="", keys=())):
+        found = _OF_WHAT.match(fault)
+        place = places.get((found[1], found[2])) if found else None
+        told = fault if place is None or found is None else f"{found[2]}: {fault[found.end() :]}"
+        mistakes.add(place or Place("programme.yaml", 1, 1), told)
 
 
 def _files(folder: Path, mistakes: Mistakes) -> Sequence[Path]:

@@ -11,6 +11,8 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from credstream.people import catalogue_signer, settings_of
+from credstream.quarantine.cases import set_aside
+from credstream.quarantine.redriving import redrive_known
 from credstream.reading import committed
 from credstream.rules import proposals
 from credstream.rules.adopted import AdoptedVersion, history, lanes_kept
@@ -24,10 +26,10 @@ from schemas.events import (
     CompetencyDecided,
     Disposition,
     Micros,
-    RecordQuarantined,
 )
 from schemas.topology import CATALOGUE_PUBLISHED, DECIDED, INBOX, QUARANTINED
 from services.signing.jws import HEADER
+from services.signing.schedule import MIN_LEAD, schedule_faults
 from streams.settings import Installation
 from streams.topics import ends
 from streams.wording import endorsement_faults
@@ -35,7 +37,6 @@ from streams.wording import endorsement_faults
 _ANSWER_S: Final = 60.0
 _AGAIN_S: Final = 10.0
 _FLUSH_S: Final = 30.0
-_SET_ASIDE_BYTES: Final = QUARANTINED.max_bytes + 65_536
 Say = Callable[[str], None]
 
 
@@ -72,14 +73,21 @@ def publish(
 
 
 def prepared(
-    installation: Installation, catalogue: Catalogue, effective_from: Micros | None, *, say: Say = lambda _: None
+    installation: Installation,
+    catalogue: Catalogue,
+    effective_from: Micros | None,
+    *,
+    say: Say = lambda _: None,
+    lead: Micros = MIN_LEAD,
 ) -> tuple[Proposal, AdoptedVersion | None]:
     """Return a proposal that follows what was adopted last; and that, if it is the same already.
 
-    A publisher that died left some lanes behind the others: they are given what the others have, first.
+    A publisher that died left some lanes behind the others: they are given what the others have, first. A new key begins no
+    sooner than ``lead`` from now.
 
     Raises:
-        RefusedError: An endorsement does not hold, the programme is not known here, or the catalogue is too large.
+        RefusedError: An endorsement does not hold, the keys do not follow from those published before, the programme is not
+            known here, or the catalogue is too large.
         UnavailableError: Kafka does not answer, or some lane did not answer within a minute.
     """
     if faults := list(endorsement_faults(catalogue)):
@@ -88,12 +96,17 @@ def prepared(
     versions = _caught_up(installation, catalogue.programme, say)
     proposal = proposals.propose(catalogue, len(versions) + 1, effective_from)
     last = versions[-1] if versions else None
+    now = time.time_ns() // 1000
+    if faults := list(schedule_faults(last.catalogue if last else None, catalogue, now, lead=lead)):
+        raise RefusedError(f"the keys of {catalogue.programme}: {'; '.join(faults)}")
     same = last is not None and (last.digest, last.effective_from) == (proposal.event.digest, effective_from)
+    if same:
+        redrive_known(installation, catalogue.programme, say)  # a publisher that died may have left some
     return proposal, last if same else None
 
 
 def adopt(installation: Installation, proposal: Proposal, *, say: Say = lambda _: None) -> Published:
-    """Have every lane adopt a proposal that enough people have signed.
+    """Have every lane adopt a proposal that enough people have signed; what waited in quarantine for it is redriven.
 
     Raises:
         RefusedError: More must sign, another version was adopted since it was made, or a lane refused the catalogue.
@@ -113,6 +126,7 @@ def adopt(installation: Installation, proposal: Proposal, *, say: Say = lambda _
         sent = [(HEADER, one.adopted.encode()) for one in proposal.signatures]
         lanes = set(range(installation.kafka.lanes))
         _have_adopted(installation, producer, (event, proposal.adopted, sent), lanes, say)
+    redrive_known(installation, event.programme, say)
     return Published(digest=event.digest, adoption_no=event.adoption_no, new=True)
 
 
@@ -256,7 +270,9 @@ def _answer(message: Any, event_id: str) -> int | None:
         RefusedError: The lane refused it, or set it aside.
     """
     if message.topic() == QUARANTINED.name:
-        aside = decode(message.value(), RecordQuarantined, max_bytes=_SET_ASIDE_BYTES)
+        aside = set_aside(message.value())
+        if aside is None:
+            return None
         ids = {header.value for header in aside.headers if header.name == "ce_id"}
         if aside.topic == INBOX.name and event_id.encode() in ids:
             raise RefusedError(

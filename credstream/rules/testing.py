@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
-from credstream.rules.loader import Draft, Example
+from credstream.rules.examples import Example, Expected
+from credstream.rules.loader import Draft
+from credstream.zones import minute
 from schemas.catalogue import Catalogue
 from schemas.events import Micros
 from services.competency.attainment import Judged, earned
@@ -34,17 +35,21 @@ class Tested:
         return self.times[-1].level if self.times else None
 
     @property
+    def valid_until(self) -> Micros | None:
+        """Return when the last award ends, or None."""
+        return self.times[-1].valid_until if self.times else None
+
+    @property
     def passed(self) -> bool:
         """Say whether the decision is the one expected."""
         example, expected = self.example, self.example.attained
-        same = expected is (self.attained is not None) if isinstance(expected, bool) else expected == self.attained
-        again = tuple(time.since for time in self.times[1:])
-        until = self.times[-1].valid_until if self.times else None
+        same = expected is (self.attained is not None) if isinstance(expected, bool) else expected.has(self.attained)
+        again = [time.since for time in self.times[1:]]
         return (
             same
             and example.level in {None, self.level}
-            and example.again in {None, again}
-            and example.valid_until in {None, until}
+            and (example.again is None or _are(example.again, again))
+            and (example.valid_until is None or example.valid_until.has(self.valid_until))
         )
 
 
@@ -67,17 +72,30 @@ def _tested(book: Rulebook, example: Example) -> Tested:
     return Tested(example=example, times=found.times, explanation="" if shown is None else explanation(shown.why()[0]))
 
 
-def said(
-    attained: bool | Micros | None,  # noqa: FBT001  a value to print
-    again: Sequence[Micros | None] = (),
-    valid_until: Micros | None = None,
-) -> str:
-    """Return a decision in words."""
-    if isinstance(attained, bool) or attained is None:
-        return "attained" if attained else "not attained"
-    more = "".join(f", again on {_instant(at)}" for at in again if at is not None)
-    return f"attained on {_instant(attained)}{more}" + (f", until {_instant(valid_until)}" if valid_until else "")
+def _are(expected: Sequence[Expected], instants: Sequence[Micros | None]) -> bool:
+    return len(expected) == len(instants) and all(map(Expected.has, expected, instants))
 
 
-def _instant(at: Micros) -> str:
-    return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at):%Y-%m-%d %H:%M}Z"
+def expected_in_words(example: Example) -> str:
+    """Return the decision that an example's author expects."""
+    if isinstance(example.attained, bool):
+        said = "attained" if example.attained else "not attained"
+    else:
+        said = f"attained on {example.attained.text}"
+    again = None if example.again is None else [time.text for time in example.again]
+    until = None if example.valid_until is None else example.valid_until.text
+    return said + _more(again, until, example.level)
+
+
+def decided_in_words(tested: Tested, zone: str) -> str:
+    """Return what was decided, with instants in a time zone."""
+    times = [minute(time.since, zone) for time in tested.times if time.since is not None]
+    if not times:
+        return "not attained"
+    until = None if tested.valid_until is None else minute(tested.valid_until, zone)
+    return f"attained on {times[0]}" + _more(times[1:], until, tested.level)
+
+
+def _more(again: Sequence[str] | None, until: str | None, level: str | None) -> str:
+    said = "" if again is None else "".join(f", again on {time}" for time in again)
+    return said + (f", until {until}" if until else "") + (f", level {level}" if level else "")

@@ -8,11 +8,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, TypeVar
 
+from credstream.rules.forms import FORMS
 from credstream.rules.grammar import Fields
 from credstream.rules.yaml_source import Mistakes, Place, Value
 from schemas.events import POINT, Micros
 from schemas.rules import WHOLE, Span
 from services.competency.calendars import zone
+from services.competency.faults import MAX_HOURS, MAX_MONTHS
 
 T = TypeVar("T")
 _ID: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -22,6 +24,7 @@ _PERCENT: Final = re.compile(r"(\d{1,3}(?:\.\d{1,4})?)\s*%", re.ASCII)
 _PERMILLE: Final = re.compile(r"(\d{1,4})\s*‰", re.ASCII)
 _POINTS: Final = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s+of\s+(\d{1,9}(?:\.\d{1,6})?)", re.ASCII)
 _LENGTHS: Final = re.compile(r"(\d{1,5}) (hour|day|week|month|year)s?", re.ASCII)
+_SPAN: Final = re.compile(rf"{_LENGTHS.pattern}( {_LENGTHS.pattern})*", re.ASCII)
 _HOURS: Final = {"hour": 1, "day": 24, "week": 168}
 _MONTHS: Final = {"month": 1, "year": 12}
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -100,6 +103,29 @@ class Values:
         """Return a text, or None where there is none."""
         return None if value is None else self.text(value)
 
+    def formed(self, value: Value | None, form: str) -> str:
+        """Return a text of one of the `forms`."""
+        text = self.text(value)
+        if value is not None and text and form in FORMS and not re.fullmatch(FORMS[form].pattern, text):
+            self.mistakes.add(value.place, f"{text}: {FORMS[form].wanted} is wanted here")
+        return text
+
+    def optionally_formed(self, members: Mapping[str, Value], name: str) -> str | None:
+        """Return the text of a field in the form of its name, or None where there is none."""
+        return self.formed(members[name], name) if name in members else None
+
+    def names(self, value: Value | None, meaning: Callable[[Value], str] | None = None) -> list[tuple[Place, str]]:
+        """Return a list's texts with their places; one that stands twice is noted."""
+        seen: set[str] = set()
+        found = self.each(value, meaning or self.text)
+        for place, name in found:
+            if name and name in seen:
+                self.mistakes.add(place, f"{name} stands twice")
+            seen.add(name)
+        if value is not None and not found and value.place.line and isinstance(value.content, list):
+            self.mistakes.add(value.place, "at least one is wanted here")
+        return found
+
     def id(self, value: Value | None) -> str:
         """Return an id."""
         text = self.text(value)
@@ -147,13 +173,16 @@ class Values:
             return 1, WHOLE
         return share
 
-    def whole(self, value: Value | None) -> int:
+    def whole(self, value: Value | None, most: int | None = None) -> int:
         """Return a whole number from 1."""
         if value is None or not value.place.line:
             return 1
         text = self.text(value)
         if not _WHOLE.fullmatch(text):
             self.mistakes.add(value.place, f"{text}: a whole number from 1 is wanted here")
+            return 1
+        if most is not None and int(text) > most:
+            self.mistakes.add(value.place, f"{text}: at most {most:,} can be asked for")
             return 1
         return int(text)
 
@@ -171,10 +200,13 @@ class Values:
         for number, unit in _LENGTHS.findall(text):
             months += int(number) * _MONTHS.get(unit, 0)
             hours += int(number) * _HOURS.get(unit, 0)
-        if not (months or hours) or _LENGTHS.sub("", text).strip():
+        if not (months or hours) or not _SPAN.fullmatch(text):
             self.mistakes.add(
                 value.place, f"{text}: a length of time is wanted here: 90 days, 24 months, 1 year 6 months"
             )
+            return Span(hours=24)
+        if months > MAX_MONTHS or hours > MAX_HOURS:
+            self.mistakes.add(value.place, f"{text}: lengths of time end at a hundred years")
             return Span(hours=24)
         return Span(months=months, hours=hours)
 
@@ -182,12 +214,20 @@ class Values:
         """Return an instant; of a day the hour in the programme's time zone, or with ``end`` its last microsecond."""
         text = self.text(value)
         try:
-            moment = datetime.fromisoformat(text)
-            if _DAY.fullmatch(text):
-                moment = moment.replace(hour=hour, tzinfo=zone(self.zone))
-                moment = moment + timedelta(days=1, microseconds=-1) if end else moment
-            since = moment - datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+            return self._instant(text, hour, end=end)
         except (ValueError, OverflowError, TypeError):
             self.mistakes.add(value.place, f"{text}: a day is wanted here: 2027-01-05, or an instant with its offset")
             return 0
-        return since // timedelta(microseconds=1)
+
+    def day(self, value: Value) -> tuple[Micros, Micros]:
+        """Return the first and the last microsecond of a day; of an instant, itself."""
+        first = self.instant(value)
+        text = str(value.content)
+        return first, self._instant(text, 0, end=True) if first and _DAY.fullmatch(text) else first
+
+    def _instant(self, text: str, hour: int, *, end: bool) -> Micros:
+        moment = datetime.fromisoformat(text)
+        if _DAY.fullmatch(text):
+            moment = moment.replace(hour=hour, tzinfo=zone(self.zone))
+            moment = moment + timedelta(days=1, microseconds=-1) if end else moment
+        return (moment - datetime.fromisoformat("1970-01-01T00:00:00+00:00")) // timedelta(microseconds=1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 import stat
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -213,7 +214,9 @@ class _Tree:
             if fault := text_fault(line):
                 self._mistakes.add(place, fault)
                 break
-        return text
+        return sys.intern(
+            text
+        )  # so that a default that is written out is the default: msgspec leaves it out by identity
 
     def _place(self, event: yaml.Event) -> Place:
         mark = event.start_mark

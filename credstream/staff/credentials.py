@@ -9,7 +9,7 @@ from credstream.learners import one_learner
 from credstream.reading import committed
 from schemas.codec import decode
 from schemas.errors import RefusedError
-from schemas.events import CredentialIssued, CredentialStatusChanged
+from schemas.events import ClaimVoided, CredentialIssued, CredentialStatusChanged
 from schemas.ids import lane_of, learner_key
 from schemas.topology import ISSUED, STATUS_CHANGED
 from services.competency.progress import Award, AwardState, Progress
@@ -73,8 +73,8 @@ def find(installation: Installation, credential_id: str) -> CredentialIssued:
     needle = credential_id.encode()
     for record in committed(installation.bootstrap_servers, ISSUED):
         if needle in record.value:
-            issued = decode(record.value, CredentialIssued)
-            if issued.credential_id == credential_id:
+            issued = decode(record.value, CredentialIssued, ClaimVoided)
+            if isinstance(issued, CredentialIssued) and issued.credential_id == credential_id:
                 return issued
     raise RefusedError(f"no credential {credential_id} was issued here")
 

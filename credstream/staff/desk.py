@@ -12,9 +12,10 @@ from typing import Any, Final, Self, TypeVar
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from credstream.people import member_of, staff_signer
+from credstream.quarantine.cases import set_aside
 from schemas.codec import decode, encode, headers
 from schemas.errors import UnavailableError
-from schemas.events import CompetencyDecided, Disposition, Outcome, RecordQuarantined
+from schemas.events import CompetencyDecided, Disposition, Outcome
 from schemas.ids import lane_of, learner_key
 from schemas.topology import DECIDED, INBOX, QUARANTINED
 from services.competency.requests import Request
@@ -26,7 +27,6 @@ _ANSWER_S: Final = 30.0
 _FLUSH_S: Final = 15.0
 _MAX_BATCH: Final = 500
 _POLL_S: Final = 0.1
-_SET_ASIDE_BYTES: Final = QUARANTINED.max_bytes + 65_536
 R = TypeVar("R", bound=Request)
 
 
@@ -162,9 +162,11 @@ def _read(message: Any, waiting: Mapping[str, Request], placed: Mapping[tuple[in
     if message.error() is not None:
         raise KafkaException(message.error())
     if message.topic() == QUARANTINED.name:
-        aside = decode(message.value(), RecordQuarantined, max_bytes=_SET_ASIDE_BYTES)
+        aside = set_aside(message.value())
+        if aside is None or aside.topic != INBOX.name:
+            return None
         request = waiting.get(placed.get((aside.partition, aside.offset), ""))
-        if aside.topic != INBOX.name or request is None:
+        if request is None:
             return None
         return Answer(request, None, f"set aside ({aside.reason}): {aside.detail}")
     decided = decode(message.value(), CompetencyDecided)

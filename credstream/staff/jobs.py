@@ -19,13 +19,13 @@ from msgspec.structs import replace
 
 from credstream.staff.desk import Answer, Desk
 from schemas.errors import RefusedError
-from schemas.events import Disposition, ReevaluationRequested, StatusRequested
+from schemas.events import Disposition, ReevaluationRequested, ReissueRequested, StatusRequested
 from streams.settings import Installation
 
 _MAX_BATCH: Final = 500
 _ID_CHARS: Final = 24
 _FOLDER: Final = "jobs"
-Kind = Literal["backfill", "recall"]
+Kind = Literal["backfill", "recall", "compromised"]
 
 
 class _Reevaluation(Struct, frozen=True, tag="reevaluation"):
@@ -36,9 +36,13 @@ class _Status(Struct, frozen=True, tag="status"):
     request: StatusRequested
 
 
-_Line: TypeAlias = _Reevaluation | _Status
+class _Reissue(Struct, frozen=True, tag="reissue"):
+    request: ReissueRequested
+
+
+_Line: TypeAlias = _Reevaluation | _Status | _Reissue
 _DECODER: Final = msgspec.json.Decoder(_Line)
-JobRequest: TypeAlias = ReevaluationRequested | StatusRequested
+JobRequest: TypeAlias = ReevaluationRequested | StatusRequested | ReissueRequested
 
 
 @dataclass(slots=True)
@@ -117,13 +121,22 @@ def begin(installation: Installation, name: str, requests: Sequence[JobRequest])
     draft = path.with_name(f"{path.name}.draft")
     with draft.open("wb") as file:
         for request in requests:
-            line: _Line = _Status(request) if isinstance(request, StatusRequested) else _Reevaluation(request)
-            file.write(msgspec.json.encode(line) + b"\n")
+            file.write(msgspec.json.encode(_line(request)) + b"\n")
         file.flush()
         os.fsync(file.fileno())
     _beside(path).unlink(missing_ok=True)
     draft.replace(path)
     return Job(path=path, requests=requests)
+
+
+def _line(request: JobRequest) -> _Line:
+    match request:
+        case StatusRequested():
+            return _Status(request)
+        case ReissueRequested():
+            return _Reissue(request)
+        case ReevaluationRequested():
+            return _Reevaluation(request)
 
 
 def run(job: Job, desk: Desk, *, rate: float, advance: Callable[[int], None] = lambda _: None) -> Tally:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec.structs import replace
 
 from credstream.learners import LaneKept, learners
 from credstream.reading import committed
@@ -17,16 +19,19 @@ from schemas.codec import decode
 from schemas.errors import RefusedError
 from schemas.events import (
     CatalogueAdopted,
+    CompetencyDecided,
     CredentialClaimed,
     Losses,
     Micros,
     ReevaluationRequested,
+    ReissueRequested,
     StatusAction,
     StatusReason,
     StatusRequested,
+    Verdict,
 )
 from schemas.ids import content_digest, lane_of, learner_key
-from schemas.topology import CLAIMED
+from schemas.topology import CLAIMED, DECIDED
 from services.competency.progress import Progress, Rejudged
 from services.competency.rulebook import Rulebook, Version
 from streams.settings import Installation
@@ -91,6 +96,18 @@ class Asking:
             credential_id=credential_id,
             action=StatusAction.REVOKE,
             reason=StatusReason.ISSUED_IN_ERROR,
+            requested_by=self.member,
+            requested_at=self.now,
+        )
+
+    def reissue(self, learner: str, credential_id: str) -> JobRequest:
+        """Return a request to issue anew what a compromised key was to sign."""
+        return ReissueRequested(
+            request_id=request_id(self.job, credential_id),
+            programme=self.programme,
+            learner_ref=learner,
+            credential_id=credential_id,
+            reason=StatusReason.KEY_COMPROMISED,
             requested_by=self.member,
             requested_at=self.now,
         )
@@ -177,15 +194,31 @@ def digest_of(achievement: Achievement) -> str:
 
 
 def granted_under(installation: Installation, programme: str, wrong: Wrong) -> Iterator[CredentialClaimed]:
-    """Yield every claim that was made under what was wrong.
+    """Yield every claim that was made under what was wrong, or whose credential it put in force again.
 
     Raises:
         UnavailableError: Kafka does not answer.
     """
-    for record in committed(installation.bootstrap_servers, CLAIMED):
+    servers = installation.bootstrap_servers
+    again = reinstated_under((decode(record.value, CompetencyDecided) for record in committed(servers, DECIDED)), wrong)
+    for record in committed(servers, CLAIMED):
         claim = decode(record.value, CredentialClaimed, CatalogueAdopted)
-        if isinstance(claim, CredentialClaimed) and claim.programme == programme and wrong.covers(claim):
+        if not isinstance(claim, CredentialClaimed) or claim.programme != programme:
+            continue
+        if wrong.covers(claim):
             yield claim
+        elif claim.credential_id in again:
+            yield replace(claim, rule_digest=again[claim.credential_id])
+
+
+def reinstated_under(decisions: Iterable[CompetencyDecided], wrong: Wrong) -> Mapping[str, str]:
+    """Return the credentials that a wrong rule was the last to put in force again, each with that rule's digest."""
+    last: dict[str, str] = {}
+    for decided in decisions:
+        for outcome in () if isinstance(decided.body, bytes) else decided.body.outcomes:
+            if outcome.verdict is Verdict.REINSTATED and outcome.credential_id is not None:
+                last[outcome.credential_id] = outcome.rule_digest
+    return {credential_id: digest for credential_id, digest in last.items() if digest in wrong.rules}
 
 
 def recall(asking: Asking, claims: Sequence[CredentialClaimed], *, redecide: bool, say: Say = lambda _: None) -> Plan:

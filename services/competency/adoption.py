@@ -90,7 +90,7 @@ def _misfits(catalogue: Catalogue, programme: str, base_url: str, now: Micros) -
         faults.append(f"programme: it is {catalogue.programme!a}'s, not {programme!a}'s")
     if catalogue.base_url != base_url:
         faults.append(f"base_url: {catalogue.base_url!a} is not this installation's, {base_url!a}")
-    active = {key.purpose for key in catalogue.keys if key.active_from <= now}
+    active = {key.purpose for key in catalogue.keys if key.active_from <= now and key.compromised_at is None}
     return [
         *faults,
         *(f"keys: none for {purpose} is active" for purpose in ("credentials", "status") if purpose not in active),
@@ -114,7 +114,7 @@ def _faults(catalogue: Catalogue) -> Iterator[str]:
     for achievement in catalogue.achievements:
         where, asked = f"achievement {achievement.id!a}", criteria_of(achievement.rule)
         if achievement.credits is not None and not 0 <= achievement.credits <= _MAX_CREDITS:
-            yield f"{where}: credits are from 0 to {_MAX_CREDITS} thousandths"
+            yield f"{where}: credits are from 0 to {_MAX_CREDITS // 1_000:,}"
         if wrong := list(rule_faults(achievement.rule)):
             yield from (f"{where}: {fault}" for fault in wrong)
             continue

@@ -75,7 +75,7 @@ class _Result:
 
     def timeline(self, evidence: Evidence) -> Timeline:
         criterion, recent = self._criterion, self._selector.recent
-        pieces = self._selector.pieces(evidence, criterion.assessment)
+        pieces = self._pieces(evidence)
         leaves = None if recent is None else self._selector.leaves(recent)
         if criterion.take != "any":
             return sweep(pieces, Taken(criterion), leaves, ever=False)
@@ -86,7 +86,7 @@ class _Result:
 
     def explain(self, evidence: Evidence, at: Micros, used: dict[str, Standing]) -> Node:
         criterion = self._criterion
-        pieces = _at_hand(self._selector, self._selector.pieces(evidence, criterion.assessment), at)
+        pieces = _at_hand(self._selector, self._pieces(evidence), at)
         if criterion.take == "any":
             enough = [piece for piece in pieces if self._reached(piece[2])]
             counted: Sequence[Piece] = [min(enough)] if enough else ()
@@ -101,12 +101,19 @@ class _Result:
         return Node(
             kind="result",
             met=met,
-            about=(criterion.assessment,),
+            about=criterion.assessments[:MAX_NAMES],
             take="" if criterion.take == "any" else criterion.take,
             asks=self._asks,
             has=floor_share(share),
             by=tuple(label(key) for _, key, _ in counted[:MAX_NAMES]) if met else (),
+            more=max(0, len(criterion.assessments) - MAX_NAMES),
         )
+
+    def _pieces(self, evidence: Evidence) -> Sequence[Piece]:
+        criterion, selector = self._criterion, self._selector
+        if not criterion.others:
+            return selector.pieces(evidence, criterion.assessment)
+        return [piece for assessment in criterion.assessments for piece in selector.pieces(evidence, assessment)]
 
 
 class _Count:

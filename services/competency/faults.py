@@ -124,6 +124,7 @@ def _span_faults(spans: dict[str, Span | None], zone_name: str) -> Iterator[str]
 def _result_faults(criterion: Result) -> Iterator[str]:
     if criterion.take == "mean" and (criterion.at_least is None or criterion.passed is not None or criterion.levels):
         yield "a mean is asked for at_least, and for nothing else"
+    yield from repeated("result", criterion.assessments)
 
 
 def _count_faults(criterion: Count) -> Iterator[str]:

@@ -137,7 +137,8 @@ class Draft:
     ) -> Award:
         """Claim an achievement and return its award: numbered, with its credential's id and place in a status list.
 
-        Words and key are those in force now; the rule is the version by which it was attained. A new edition supersedes ``before``.
+        Words are those in force now, the key is that of the catalogue adopted last, and the rule is the version by which it was
+        attained. A new edition supersedes ``before``.
         """
         version, attained_at, naming = earned.version, earned.since or earned.at, self._naming
         achievement, learner = offer.achievements[version.achievement], self.cause.learner_ref
@@ -168,7 +169,7 @@ class Draft:
                 supersedes=None if before is None else before.credential_id,
                 catalogue_digest=offer.digest,
                 rule_digest=version.rule_digest,
-                key_id=offer.catalogue.key_in_force("credentials", self.clock).id,
+                key_id=offer.schedule.key_in_force("credentials", self.clock).id,
                 form=FORM,
                 status_list=url,
                 status_index=index,
@@ -221,7 +222,7 @@ class Draft:
                 status_list=self._list_url(offer, number),
                 list_number=number,
                 issuer=issuer_did(catalogue.base_url, self.programme),
-                key_id=catalogue.key_in_force("status", self.clock).id,
+                key_id=offer.schedule.key_in_force("status", self.clock).id,
                 decided_at=self.clock,
             )
         )

@@ -11,7 +11,16 @@ from msgspec import Struct
 
 from schemas.events import Micros
 from schemas.rules import Dimension
-from services.competency.wording import WORDS, Condition, Language, local_day, percent, phrases
+from services.competency.wording import (
+    WORDS,
+    Condition,
+    Language,
+    different,
+    local_day,
+    number_in_words,
+    percent,
+    phrases,
+)
 
 MAX_BYTES: Final = 4_096
 """The longest explanation that a decision carries. Of a larger tree inner branches go first, then what is met."""
@@ -90,19 +99,23 @@ def lines(
     return list(_Speaker(language, names or {}, zone).lines(_DECODER.decode(explained), 0, judged=True))
 
 
-def asked(node: Node, language: Language = "en", names: Mapping[str, str] | None = None) -> list[Line]:
+def asked(
+    node: Node, language: Language = "en", names: Mapping[str, str] | None = None, zone: str = "UTC"
+) -> list[Line]:
     """Return what a criterion asks, as lines to show, whatever there was."""
-    return list(_Speaker(language, names or {}, "UTC").lines(node, 0, judged=False))
+    return list(_Speaker(language, names or {}, zone).lines(node, 0, judged=False))
 
 
-def render(explained: str, language: Language = "en", names: Mapping[str, str] | None = None) -> list[str]:
+def render(
+    explained: str, language: Language = "en", names: Mapping[str, str] | None = None, zone: str = "UTC"
+) -> list[str]:
     """Return an explanation as indented plain text.
 
     Raises:
         ValueError: It is no explanation.
     """
     marks = {True: "✓ ", False: "✗ ", None: "· "}
-    return ["  " * line.depth + marks[line.met] + line.text for line in lines(explained, language, names)]
+    return ["  " * line.depth + marks[line.met] + line.text for line in lines(explained, language, names, zone)]
 
 
 class _Speaker:
@@ -119,7 +132,7 @@ class _Speaker:
         for assessment, weight, share in node.parts:
             found = "" if not judged else self._words["no_part"] if share is None else self._percent(share)
             said = self._words["weight"].format(found, self._percent(weight)).removeprefix(", ")
-            yield Line(depth + 1, None, f"{self._names([assessment])}: {said}")
+            yield Line(depth + 1, None, f"{self._names([assessment])}{self._words['colon']} {said}")
         if node.more:
             yield Line(depth + 1, None, self._words["more"].format(node.more))
 
@@ -130,7 +143,8 @@ class _Speaker:
                 return words[f"result.{node.take}" if node.take else "result"].format(about) + conditions
             case "count":
                 if counted:
-                    return words["counted"].format(node.has, node.needs, about) + conditions
+                    counted_as = "counted.few" if (node.has or 0) <= 1 else "counted"
+                    return words[counted_as].format(node.has, node.needs, about) + conditions
                 return (
                     words["one"].format(about) if node.needs == 1 else words["count"].format(node.needs, about)
                 ) + conditions
@@ -146,17 +160,17 @@ class _Speaker:
                     return words[f"asked.{node.kind}"].format(node.needs)
                 if node.kind == "at_least":
                     return words["at_least_of"].format(node.needs, len(node.of) + node.more)
-                return words[node.kind].format(node.needs)
+                return words[f"{node.kind}.one" if node.needs == 1 else node.kind].format(node.needs)
 
     def _found(self, node: Node) -> str:  # noqa: PLR0911  one for each kind
         words = self._words
         match node.kind:
             case "result":
                 if node.met:
-                    return f": {', '.join(node.by)}" if node.by else ""
+                    return f"{words['colon']} {', '.join(node.by)}" if node.by else ""
                 if node.has is None:
-                    return f": {words['nothing']}"
-                return f": {words['taken' if node.take else 'best'].format(self._percent(node.has))}"
+                    return f"{words['colon']} {words['nothing']}"
+                return f"{words['colon']} {words['taken' if node.take else 'best'].format(self._percent(node.has))}"
             case "count":
                 return self._counted(node)
             case "weighted":
@@ -166,34 +180,38 @@ class _Speaker:
             case "recognised":
                 return ""
             case "none":
-                return words["met"].format(node.has) + ("" if node.met else words["excess"])
+                return self._met(node) + ("" if node.met else words["excess"])
             case "all" | "any" | "at_least":
                 needs = 1 if node.kind == "any" else node.needs or 0
                 missing = "" if node.met else words["needed"].format(needs - (node.has or 0))
-                return words["met"].format(node.has) + missing
+                return self._met(node) + missing
+
+    def _met(self, node: Node) -> str:
+        return self._words["met.few" if (node.has or 0) <= 1 else "met"].format(node.has)
 
     def _counted(self, node: Node) -> str:
         words = self._words
-        different = "".join(
-            words["different"].format(has, needs, words[of]) for of, needs, has in node.distinct if has < needs
+        lacking = "".join(
+            words["different"].format(has, different(of, needs, words))
+            for of, needs, has in node.distinct
+            if has < needs
         )
         missing = (node.needs or 0) - (node.has or 0)
         if node.met or missing <= 0:
-            return different
+            return lacking
         if node.until is None:
-            return words["needed"].format(missing) + different
-        return words["needed_by"].format(missing, local_day(node.until, self._zone)) + different
+            return words["needed"].format(missing) + lacking
+        return words["needed_by"].format(missing, local_day(node.until, self._zone)) + lacking
 
     def _conditions(self, node: Node) -> str:
         asks = [ask for ask in node.asks if ask[0] != "expression"]
         said = phrases(asks, self._language, self._zone)
-        said += [f"{needs} {self._words[of]}" for of, needs, _ in node.distinct]
+        said += [different(of, needs, self._words) for of, needs, _ in node.distinct]
         text = ", ".join(said)
         return f" ({text})" if said else ""
 
     def _percent(self, millionths: int) -> str:
-        text = percent(millionths)
-        return text.replace(".", ",") if self._language == "fr" else text
+        return number_in_words(percent(millionths), self._language)
 
     def _names(self, names: Sequence[str]) -> str:
         return ", ".join(self._known.get(name, name) for name in names)

@@ -91,12 +91,16 @@ class Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """A catalogue from when it is in force: what may be granted then, in which words, signed with which keys."""
+    """A catalogue from when it is in force: what may be granted then, and in which words.
+
+    `schedule` is the catalogue adopted last, in force yet or not: its keys sign, at once.
+    """
 
     start: Micros
     digest: str
     catalogue: Catalogue
     achievements: Mapping[str, Achievement]
+    schedule: Catalogue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +175,11 @@ def rulebook(adopted: Sequence[tuple[Adoption, Catalogue]]) -> Rulebook:
     return Rulebook(
         offers=tuple(
             Offer(
-                start=a.changes_from, digest=a.digest, catalogue=c, achievements={one.id: one for one in c.achievements}
+                start=a.changes_from,
+                digest=a.digest,
+                catalogue=c,
+                achievements={one.id: one for one in c.achievements},
+                schedule=catalogue,
             )
             for a, c in adopted
         ),

@@ -163,6 +163,7 @@ class _Settling:
     ) -> None:
         self._draft, self._offer, self._identities, self._gone, self._losses = draft, offer, identities, gone, losses
         self.outcomes: list[Outcome] = []
+        self._lacking: Judged | None = None
 
     def awards(self, name: str, awards: Sequence[Award], found: Earned, in_force: Earned) -> tuple[Award, ...]:
         """Return the awards as they are now; `outcomes` then says what was decided about each that changed.
@@ -174,6 +175,7 @@ class _Settling:
         rest = [award.number for award in slots if award.number not in counting]
         away = dict(zip(rest, found.times[len(in_force.times) :], strict=False))  # but for suspended blocks
         said = found.times[-1] if found.times else found.following
+        self._lacking = in_force.following
         after: dict[int, Award] = {award.number: award for award in awards}
         for award in slots:
             at = counting.get(award.number)
@@ -227,7 +229,9 @@ class _Settling:
             after = msgspec.structs.replace(
                 award, attained_at=judged.since, level=judged.level, valid_until=judged.valid_until, state=state
             )
-        elif award.state in {AwardState.HELD, AwardState.SUSPENDED}:
+        elif award.state is AwardState.HELD or (
+            award.state is AwardState.SUSPENDED and self._losses is not Losses.KEEP
+        ):  # to keep what is suspended does not put it in force
             policy = "keep" if self._losses is Losses.KEEP else version.rule.on_loss
             after = msgspec.structs.replace(award, state=_LOST[policy])
         else:
@@ -259,6 +263,8 @@ class _Settling:
     ) -> None:
         if explained is None or used is None:
             node, used = judged.why()
+            if verdict is Verdict.SUSPENDED and judged.since is not None and self._lacking is not None:
+                node, _ = self._lacking.why()  # it is earned, but for a building block that is suspended
             explained = explanation(node)
         self.outcomes.append(
             Outcome(

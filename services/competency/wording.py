@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
 from schemas.events import POINT, Micros
-from schemas.rules import WHOLE, Bar, Count, Criterion, Holds, Selection, Span, Weighted
+from schemas.rules import WHOLE, Bar, Count, Criterion, Dimension, Holds, Selection, Span, Weighted
 from services.competency.calendars import day_of, zone
 
 Language: TypeAlias = Literal["en", "fr"]
@@ -30,6 +30,7 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "not_before": "not before {}",
         "by": "by {}",
         "attempts": "among the first {} attempts",
+        "attempts.one": "the first attempt",
         "gap": "at least {} after the attempt before",
         "recent": "not more than {} old",
         "within": "within {}",
@@ -45,12 +46,19 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "assessor": "different assessors",
         "site": "different sites",
         "day": "different days",
+        "assessment.one": "assessment",
+        "assessor.one": "assessor",
+        "site.one": "site",
+        "day.one": "day",
         "months": "{} months",
         "month": "1 month",
         "days": "{} days",
         "one_day": "1 day",
         "hours": "{} hours",
+        "one_hour": "1 hour",
         "or": "or",
+        "and": "and",
+        "colon": ":",
         "result": "a result of {}",
         "result.best": "the best result of {}",
         "result.latest": "the latest result of {}",
@@ -59,6 +67,7 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "one": "1 result of {}",
         "count": "{} results of {}",
         "counted": "{} of {} results of {}",
+        "counted.few": "{} of {} results of {}",
         "weighted": "a weighted mean of {}",
         "weight": "{}, with a weight of {}",
         "take.latest": "of each the latest result",
@@ -71,14 +80,18 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "any": "at least one of {}",
         "at_least_of": "at least {} of {}",
         "none": "none of {}",
+        "all.one": "all of {}",
+        "any.one": "at least one of {}",
+        "none.one": "none of {}",
         "asked.all": "all of these:",
         "asked.any": "at least one of these:",
         "asked.at_least": "at least {} of these:",
         "asked.none": "none of these:",
         "met": ": {} met",
+        "met.few": ": {} met",
         "needed": ", {} still needed",
         "needed_by": ", {} more by {} would do",
-        "different": ", {} of {} {}",
+        "different": ", {} of {}",
         "excess": ", and none may be",
         "best": "best so far {}",
         "taken": "it is {}",
@@ -97,13 +110,14 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "passed.false": "non réussi",
         "levels": "au niveau {}",
         "roles": "évalué par : {}",
-        "sites": "au lieu {}",
+        "sites": "sur le site {}",
         "evidence": "avec preuve",
         "critical.true": "critique",
         "critical.false": "non critique",
         "not_before": "pas avant le {}",
         "by": "au plus tard le {}",
         "attempts": "parmi les {} premiers essais",
+        "attempts.one": "le premier essai",
         "gap": "au moins {} après l'essai précédent",
         "recent": "datant de {} au plus",
         "within": "en {}",
@@ -113,18 +127,25 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "period.quarter": "en un même trimestre civil",
         "period.year": "en une même année civile",
         "missing.excluded": "ce qui manque n'est pas compté",
-        "missing.blocks": "chacun est exigé",
+        "missing.blocks": "chacune est exigée",
         "failed": "échec : {}",
         "assessment": "évaluations différentes",
         "assessor": "évaluateurs différents",
         "site": "lieux différents",
         "day": "jours différents",
+        "assessment.one": "évaluation",
+        "assessor.one": "évaluateur",
+        "site.one": "lieu",
+        "day.one": "jour",
         "months": "{} mois",
         "month": "1 mois",
         "days": "{} jours",
         "one_day": "1 jour",
         "hours": "{} heures",
+        "one_hour": "1 heure",
         "or": "ou",
+        "and": "et",
+        "colon": " :",
         "result": "un résultat de {}",
         "result.best": "le meilleur résultat de {}",
         "result.latest": "le dernier résultat de {}",
@@ -133,11 +154,12 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "one": "1 résultat de {}",
         "count": "{} résultats de {}",
         "counted": "{} résultats sur {} de {}",
+        "counted.few": "{} résultat sur {} de {}",
         "weighted": "une moyenne pondérée de {}",
         "weight": "{}, avec un poids de {}",
-        "take.latest": "de chacun le dernier résultat",
-        "take.first": "de chacun le premier résultat",
-        "take.mean": "de chacun la moyenne de tous les résultats",
+        "take.latest": "de chacune le dernier résultat",
+        "take.first": "de chacune le premier résultat",
+        "take.mean": "de chacune la moyenne de tous les résultats",
         "holds": "l'attestation {}",
         "holds.true": " est acquise",
         "holds.false": " manque encore",
@@ -145,14 +167,18 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "any": "au moins une de {} conditions",
         "at_least_of": "au moins {} de {} conditions",
         "none": "aucune de {} conditions",
+        "all.one": "{} condition",
+        "any.one": "au moins une de {} condition",
+        "none.one": "aucune de {} condition",
         "asked.all": "toutes ces conditions :",
         "asked.any": "au moins une de ces conditions :",
         "asked.at_least": "au moins {} de ces conditions :",
         "asked.none": "aucune de ces conditions :",
         "met": " : {} remplies",
+        "met.few": " : {} remplie",
         "needed": ", il en manque {}",
         "needed_by": ", il en manque {} d'ici le {}",
-        "different": ", {} sur {} {}",
+        "different": ", {} sur {}",
         "excess": ", et aucune ne doit l'être",
         "best": "au mieux {} jusqu'ici",
         "taken": "c'est {}",
@@ -255,6 +281,16 @@ def percent(millionths: int) -> str:
     return f"{whole}.{rest:04d}".rstrip("0").rstrip(".") + " %"
 
 
+def number_in_words(text: str, language: Language) -> str:
+    """Return numbers as the language writes them: "39,5 %" in French."""
+    return text.replace(".", ",") if language == "fr" else text
+
+
+def different(of: Dimension, number: int, words: Mapping[str, str]) -> str:
+    """Return how many different ones: "2 different assessors", "1 assessor"."""
+    return f"{number} {words[f'{of}.one' if number == 1 else of]}"
+
+
 def local_day(instant: Micros, zone_name: str) -> str:
     """Return the day (ISO 8601) of an instant in a time zone."""
     return date.fromordinal(day_of(instant, zone_name)).isoformat()
@@ -269,6 +305,10 @@ def phrases(asks: Sequence[Condition], language: Language, zone_name: str = "UTC
             out.append(words[f"{name}.{value}"])
         elif name in _SPANS:
             out.append(words[name].format(_span_in_words(value, words)))
+        elif value == "1" and f"{name}.one" in words:
+            out.append(words[f"{name}.one"])
+        elif name == "at_least":
+            out.append(words[name].format(number_in_words(value, language)))
         elif name in _WHOLE_DAYS and zone_name != "UTC":
             out.append(words[name].format(_local_moment(name, value, zone_name)))
         else:
@@ -297,5 +337,6 @@ def _span_in_words(iso: str, words: Mapping[str, str]) -> str:
         number = days.removesuffix("D")
         parts.append(words["one_day"] if number == "1" else words["days"].format(number))
     if time:
-        parts.append(words["hours"].format(time.removesuffix("H")))
-    return " + ".join(parts)
+        number = time.removesuffix("H")
+        parts.append(words["one_hour"] if number == "1" else words["hours"].format(number))
+    return f" {words['and']} ".join([", ".join(parts[:-1]), parts[-1]] if parts[1:] else parts)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from schemas.catalogue import Catalogue, JwtKey, Provider
+from schemas.catalogue import Catalogue, JwtKey, Key, Provider
 from schemas.ids import emblem_url, issuer_did, jwk_url, provider_url
+from services.issuing.formats import date_time
 
 CREDENTIALS_V2: Final = "https://www.w3.org/ns/credentials/v2"
 OPEN_BADGES_V3: Final = "https://purl.imsglobal.org/spec/ob/v3p0/context-3.0.3.json"
@@ -23,7 +24,10 @@ def verification_method(catalogue: Catalogue, key_id: str) -> str:
 
 
 def did_document(catalogue: Catalogue) -> dict[str, Any]:
-    """Return the did:web document of a programme: every key that ever signed stays under `assertionMethod` (CID §2.3.1)."""
+    """Return the did:web document of a programme: every key that ever signed stays under `assertionMethod` (CID §2.3.1).
+
+    A key that came into other hands says so (`revoked`, CID §2.2) until all that it signed is issued anew, and then leaves.
+    """
     did = issuer_did(catalogue.base_url, catalogue.programme)
     methods: list[dict[str, Any]] = [
         {
@@ -31,8 +35,10 @@ def did_document(catalogue: Catalogue) -> dict[str, Any]:
             "type": "Multikey",
             "controller": did,
             "publicKeyMultibase": key.public_key_multibase,
+            **_revoked(key),
         }
         for key in catalogue.keys
+        if key.removed_at is None
     ]
     methods += [
         {
@@ -40,8 +46,10 @@ def did_document(catalogue: Catalogue) -> dict[str, Any]:
             "type": "JsonWebKey",
             "controller": did,
             "publicKeyJwk": jwk(catalogue, key),
+            **_revoked(key),
         }
         for key in catalogue.jwt_keys
+        if key.removed_at is None
     ]
     return {
         "@context": [*_DID_CONTEXTS, *([_JWK_CONTEXT] if catalogue.jwt_keys else [])],
@@ -49,6 +57,36 @@ def did_document(catalogue: Catalogue) -> dict[str, Any]:
         "verificationMethod": methods,
         "assertionMethod": [method["id"] for method in methods],
     }
+
+
+def _revoked(key: Key | JwtKey) -> dict[str, str]:
+    return {} if key.compromised_at is None else {"revoked": date_time(key.compromised_at)}
+
+
+def key_history(catalogue: Catalogue) -> dict[str, Any]:
+    """Return every key that the programme ever published, and its times: did:web keeps no history of its own."""
+    keys: list[Key | JwtKey] = [*catalogue.keys, *catalogue.jwt_keys]
+    return {
+        "controller": issuer_did(catalogue.base_url, catalogue.programme),
+        "keys": [_times(catalogue, key) for key in keys],
+    }
+
+
+def _times(catalogue: Catalogue, key: Key | JwtKey) -> dict[str, Any]:
+    shown: dict[str, Any] = {"id": verification_method(catalogue, key.id)}
+    if isinstance(key, Key):
+        shown |= {"purpose": key.purpose, "publicKeyMultibase": key.public_key_multibase}
+    else:
+        shown |= {"purpose": "jwt", "publicKeyJwk": jwk(catalogue, key)}
+    for name, instant in (
+        ("activeFrom", key.active_from or None),
+        ("activeUntil", key.active_until),
+        ("compromised", key.compromised_at),
+        ("removed", key.removed_at),
+    ):
+        if instant is not None:
+            shown[name] = date_time(instant)
+    return shown
 
 
 def jwk(catalogue: Catalogue, key: JwtKey) -> dict[str, Any]:

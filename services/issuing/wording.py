@@ -61,7 +61,6 @@ def _bars(achievement: Achievement) -> Mapping[str, Bar | None]:
         criterion = waiting.pop()
         waiting += inside(criterion)
         if isinstance(criterion, Result | Count):
-            names = (criterion.assessment,) if isinstance(criterion, Result) else criterion.assessments
-            for name in names:
+            for name in criterion.assessments:
                 found[name] = None if name in found else criterion
     return found

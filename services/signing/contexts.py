@@ -15,17 +15,20 @@ from typing import Any, Final
 
 CREDENTIALS_V2: Final = "https://www.w3.org/ns/credentials/v2"
 OPEN_BADGES_V3: Final = "https://purl.imsglobal.org/spec/ob/v3p0/context-3.0.3.json"
+CLR_V2: Final = "https://purl.imsglobal.org/spec/clr/v2p0/context-2.0.1.json"
 OPEN_BADGES_EXTENSIONS: Final = "https://purl.imsglobal.org/spec/ob/v3p0/extensions.json"
 
 DIGESTS: Final[Mapping[str, str]] = {
     CREDENTIALS_V2: "59955ced6697d61e03f2b2556febe5308ab16842846f5b586d7f1f7adec92734",
     OPEN_BADGES_V3: "3d34f4d4ef1bce691106e63798beb5e7b862ba841423f5ee1e53ab7ddf3bca84",
+    CLR_V2: "880f1902d4158f2f33ce06af41b90719977cd1ea337a9de2e41edb3ff5e543d6",
     OPEN_BADGES_EXTENSIONS: "87c06c81bc2317663bf288d740d94fddd2818c4342b186270ff6371dfaa63f93",
 }
 """SHA-256 of each context's file."""
 _FILES: Final = {
     CREDENTIALS_V2: "credentials-v2.json",
     OPEN_BADGES_V3: "ob-v3p0-context-3.0.3.json",
+    CLR_V2: "clr_context_2.0.1.json",
     OPEN_BADGES_EXTENSIONS: "ob-v3p0-extensions.json",
 }
 

@@ -19,6 +19,7 @@ from services.signing.verdict import VerifyStep
 
 Purpose = Literal["credentials", "status"]
 _DID_KEY: Final = "did:key:"
+COMPROMISED: Final = "this key was compromised, so whatever it signed proves nothing, of any date"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,8 @@ class Issuers:
         """Return the key of an embedded proof, if the issuer published it and might use it then, and the step that says so."""
         method = proof.get("verificationMethod")
         entry = assertion_method(issuer, method, "publicKeyMultibase") if isinstance(method, str) else None
+        if self._is_compromised(method):
+            return None, VerifyStep("key", "fail", COMPROMISED)
         if entry is None:
             return None, VerifyStep("key", "fail", f"the issuer publishes no key {method} for assertions")
         if fault := self._term_fault(entry, made, purpose):
@@ -85,6 +88,8 @@ class Issuers:
             called = [entry for entry in published if kid in {entry["id"], entry["publicKeyJwk"].get("kid")}]
             if called:
                 return called[0]
+            if self._is_compromised(f"{issuer['id']}#{str(kid).rpartition('/')[2]}"):
+                return VerifyStep("key", "fail", COMPROMISED)
             if kid not in self._documents:
                 if kid.partition("#")[0] == issuer["id"] or not kid.startswith("https://"):
                     return VerifyStep("key", "fail", f"the issuer publishes no key {kid} for assertions")
@@ -96,12 +101,19 @@ class Issuers:
                 return entry
         return VerifyStep("key", "fail", "the token's key is none that the issuer publishes for assertions")
 
+    def _is_compromised(self, method: object) -> bool:
+        """Say whether a key is marked as compromised. One that stands in no document any more still is."""
+        term = self._terms.get(method) if isinstance(method, str) else None
+        return term is not None and term.is_compromised
+
     def _term_fault(self, entry: Mapping[str, Any], made: datetime | None, purpose: Purpose) -> str | None:  # noqa: PLR0911  one answer a line
         """Say why a key may not be used (CID 1.0 §2.2, and the catalogue's own terms), or None.
 
         A revoked key never may, since a thief can date a proof back; an expired one proves what it signed before.
         """
         made = made or self._now
+        if self._is_compromised(entry["id"]):
+            return COMPROMISED
         if "revoked" in entry and ((since := instant(entry["revoked"])) is None or since <= self._now):
             return f"the issuer withdrew this key ({entry['revoked']}); its proofs prove nothing"
         if "expires" in entry and ((end := instant(entry["expires"])) is None or made >= end):
@@ -109,8 +121,6 @@ class Issuers:
         term = self._terms.get(entry["id"])
         if term is None:
             return None
-        if term.is_compromised:
-            return "the key came into other hands; its proofs prove nothing"
         if term.purpose != purpose:
             return f"the key is for {term.purpose} and not for {purpose}"
         if made < term.active_from:

@@ -64,3 +64,18 @@ class Fill:
         buffer = self._buffer.copy()
         buffer[1::2] = self._get(values)
         return b"".join(buffer)
+
+
+class FillAll:
+    """Several runs of pieces, filled at once. NUL parts them: neither canonical N-Quads nor JSON hold one."""
+
+    __slots__ = ("_fill", "_is_empty")
+
+    def __init__(self, runs: Sequence[Sequence[Piece]]) -> None:
+        """Prepare the runs."""
+        self._fill = Fill([piece for run in runs for piece in (b"\0", *run)][1:])
+        self._is_empty = not runs
+
+    def __call__(self, values: Sequence[bytes]) -> list[bytes]:
+        """Return the bytes of each run."""
+        return [] if self._is_empty else self._fill(values).split(b"\0")

@@ -15,11 +15,11 @@ as quads do by themselves, but for equal lists, and the heads of equal lists hav
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import combinations
 from operator import eq
 from typing import Any, Final
@@ -27,8 +27,8 @@ from typing import Any, Final
 import msgspec
 
 from services.signing.contexts import terms
-from services.signing.layout import Layout, Line, contests, is_open, pieces_of, ranks
-from services.signing.pieces import Blank, Fill, Piece, merge
+from services.signing.layout import Layout, Line, entangled, is_open, pieces_of, ranks, rivals
+from services.signing.pieces import Blank, Fill, FillAll, Piece, merge
 from services.signing.rdf import RDF_LANG_STRING, XSD_STRING, Triple, canonical, escape, statements
 
 _RDF_JSON: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#JSON"
@@ -65,7 +65,7 @@ class Text(tuple[str | Slot, ...]):
 class Shape:
     """A compiled shape. `slots` names its slots in the order in which values are given."""
 
-    def __init__(self, document: Mapping[str, Any], *, max_layouts: int = 128) -> None:
+    def __init__(self, document: Mapping[str, Any], *, max_layouts: int = 32) -> None:
         """Compile a document whose leaves may be `Slot` or `Text`; remember so many orders of its quads.
 
         Raises:
@@ -76,7 +76,7 @@ class Shape:
         self._document, self._max_layouts = document, max_layouts
         names: dict[str, int] = {}
         text = json.dumps(_substituted(document, lambda name: f"{{{name}}}"), sort_keys=True)
-        self._nonce = f"zq{hashlib.sha256(text.encode()).hexdigest()[:24]}"
+        self._nonce = f"zq{sha256(text.encode()).hexdigest()[:24]}"
         if self._nonce in text:
             raise ShapeError("the placeholder stands in the document")
         placed = _substituted(document, lambda name: f"{self._nonce}x{names.setdefault(name, len(names))}x")
@@ -101,10 +101,12 @@ class Shape:
         blanks = sorted({p.label for line in self._lines for term in line for p in term if isinstance(p, Blank)})
         self._hash_blanks(blanks)
         self._labels = [b"_:c14n%d" % i for i in range(len(blanks))]
-        numbers = {label: len(self.slots) + i for i, label in enumerate(self._blanks)}
-        self._quads = Fill([p for line in self._lines for p in pieces_of(line, lambda blank: numbers[blank.label])])
-        self._contests = contests(self._lines)
-        self._layouts: dict[tuple[tuple[int, ...], ...], Layout] = {}
+        numbers = {blank: len(self.slots) + i for i, blank in enumerate(self._blanks)}
+        self._quads = Fill([p for line in self._lines for p in pieces_of(line, numbers.__getitem__)])
+        self._entangled = [numbers[blank] - len(self.slots) for blank in entangled(self._lines)]
+        self._addresses = Fill(sorted(self._iri_slots))
+        self._quotes = b'"' * (2 * len(self.slots))
+        self._layouts: dict[tuple[tuple[int, ...], tuple[int, ...]], Layout] = {}
 
     def _pieces(self, node: Triple, place: str) -> tuple[Piece, ...]:
         if node["type"] == "blank node":
@@ -136,7 +138,8 @@ class Shape:
     def _hash_blanks(self, labels: Sequence[str]) -> None:
         """Prepare the first-degree hash of each blank node: once for good where it holds no slot."""
         fixed: list[tuple[str, bytes]] = []
-        varying: list[tuple[str, Callable[[Sequence[bytes]], bytes]]] = []
+        varying: list[tuple[str, list[Piece]]] = []
+        self._unsorted: list[int] = []
         for label in labels:
             own = Blank(label)
             around = [
@@ -144,14 +147,18 @@ class Shape:
                 for line in self._lines
                 if any(own in term for term in line)
             ]
-            text = _in_order(around, len(self.slots))
-            if any(isinstance(piece, int) for line in around for piece in line):
+            if any(is_open(a, b) for a, b in combinations(around, 2)):
+                self._unsorted.append(len(varying))
+            filled = [Fill(line)([b""] * len(self.slots)) for line in around]
+            text = merge([piece for i in ranks(filled) for piece in around[i]])
+            if any(isinstance(piece, int) for piece in text):
                 varying.append((label, text))
             else:
-                fixed.append((label, hashlib.sha256(text(())).digest()))
+                fixed.append((label, sha256(Fill(text)(())).digest()))
         self._fixed_hashes = [digest for _, digest in fixed]
-        self._varying = [text for _, text in varying]
-        self._blanks = [label for label, _ in (*fixed, *varying)]
+        self._varying = len(varying)
+        self._blanks = [Blank(label) for label, _ in (*fixed, *varying)]
+        self._deciding = FillAll([*(text for _, text in varying), *(rivals(self._lines) if self._max_layouts else ())])
 
     # -- filling -------------------------------------------------------------------------------------------------------
 
@@ -163,14 +170,20 @@ class Shape:
         """
         if len(values) != len(self.slots):
             raise SlotError(f"{len(values)} values for {len(self.slots)} slots")
+        text = msgspec.json.encode(values)
         # Within a string each quote follows a backslash, so only the strings' own ends read `","`.
-        in_json = msgspec.json.encode(values)[2:-2].split(b'","') if values else []
-        for i in self._iri_slots:
-            if in_json[i].translate(None, _IRI_BYTES) or (not values[i].isascii() and _SPACE.search(values[i])):
-                raise SlotError(f"{self.slots[i]}: a character that no IRI may hold")
-        if not b"".join(in_json).translate(None, _PLAIN_BYTES):
+        in_json = text[2:-2].split(b'","') if values else []
+        addresses = self._addresses(in_json)
+        if addresses.translate(None, _IRI_BYTES) or (not addresses.isascii() and _SPACE.search(addresses.decode())):
+            self._refuse_address(values, in_json)
+        if text.translate(None, _PLAIN_BYTES) == self._quotes:
             return in_json, in_json
         return in_json, [escape(value).encode() for value in values]
+
+    def _refuse_address(self, values: Sequence[str], in_json: Sequence[bytes]) -> None:
+        for i in self._iri_slots:
+            if in_json[i].translate(None, _IRI_BYTES) or _SPACE.search(values[i]):
+                raise SlotError(f"{self.slots[i]}: a character that no IRI may hold")
 
     def json(self, in_json: Sequence[bytes]) -> bytes:
         """Return the document's JSON without its closing brace, for a proof to follow."""
@@ -178,37 +191,47 @@ class Shape:
 
     def canonical(self, values: Sequence[str], in_nquads: Sequence[bytes]) -> bytes:
         """Return the document's canonical N-Quads; `in_nquads` are the values from `escaped`."""
-        hashes = self._hashes(in_nquads)
-        layout = self._layout(hashes, in_nquads)
-        return layout.canonical(in_nquads) if layout else self._sorted(values, in_nquads, hashes)
+        hashes, terms = self._decided(in_nquads)
+        order = ranks(hashes)
+        layout = self._layout(hashes, order, terms, in_nquads)
+        return layout.canonical(in_nquads, order) if layout else self._sorted(values, in_nquads, hashes)
 
     def digest(self, values: Sequence[str], in_nquads: Sequence[bytes]) -> bytes:
         """Return the SHA-256 of the canonical N-Quads."""
-        hashes = self._hashes(in_nquads)
-        layout = self._layout(hashes, in_nquads)
-        if layout:
-            return layout.digest(in_nquads)
-        return hashlib.sha256(self._sorted(values, in_nquads, hashes)).digest()
+        hashes, terms = self._decided(in_nquads)
+        order = ranks(hashes)
+        layout = self._layout(hashes, order, terms, in_nquads)
+        return layout.digest(in_nquads, order) if layout else sha256(self._sorted(values, in_nquads, hashes)).digest()
 
-    def _hashes(self, in_nquads: Sequence[bytes]) -> list[bytes]:
-        return self._fixed_hashes + [hashlib.sha256(text(in_nquads)).digest() for text in self._varying]
+    def is_laid_out(self, in_nquads: Sequence[bytes]) -> bool:
+        """Say whether these values' order has a layout, or now gets one; others are sorted, or take the full path."""
+        hashes, terms = self._decided(in_nquads)
+        return self._layout(hashes, ranks(hashes), terms, in_nquads) is not None
 
-    def _layout(self, hashes: Sequence[bytes], in_nquads: Sequence[bytes]) -> Layout | None:
+    def _decided(self, in_nquads: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
+        """Return what decides the order of the quads: the blank nodes' hashes, and the terms whose order is open."""
+        texts = self._deciding(in_nquads)
+        for i in self._unsorted:
+            texts[i] = b"".join(sorted(texts[i].splitlines(keepends=True)))
+        return self._fixed_hashes + [sha256(text).digest() for text in texts[: self._varying]], texts[self._varying :]
+
+    def _layout(
+        self, hashes: Sequence[bytes], order: tuple[int, ...], terms: Sequence[bytes], in_nquads: Sequence[bytes]
+    ) -> Layout | None:
         """Return the layout of these values' order, or None where there is none: equal hashes or terms, or too many orders."""
-        if not self._max_layouts or len(set(hashes)) < len(hashes):
+        if not self._max_layouts or len(set(hashes)) < len(hashes) or len(set(terms)) < len(terms):
             return None
-        key = [ranks(hashes)]
-        for contest in self._contests:
-            order = contest.order(in_nquads)
-            if order is None:
-                return None
-            key.append(order)
-        found = self._layouts.get(tuple(key))
+        key = ranks(terms), self._names_in_order(order) if self._entangled else ()
+        found = self._layouts.get(key)
         if found is None and len(self._layouts) < self._max_layouts:
-            filled = self._filled(in_nquads, hashes)
-            labels = {self._blanks[blank]: label for blank, label in zip(key[0], self._labels, strict=True)}
-            found = self._layouts[tuple(key)] = Layout([self._lines[i] for i in ranks(filled)], labels)
+            most = self._max_layouts // (len(self._layouts) + 1)  # in all some hundred, whatever the values
+            in_order = [self._lines[i] for i in ranks(self._filled(in_nquads, hashes))]
+            found = self._layouts[key] = Layout(in_order, self._blanks, len(self.slots), most=most)
         return found
+
+    def _names_in_order(self, order: Sequence[int]) -> tuple[int, ...]:
+        names = dict(zip(order, self._labels, strict=True))
+        return ranks([names[blank] for blank in self._entangled])
 
     def _sorted(self, values: Sequence[str], in_nquads: Sequence[bytes], hashes: Sequence[bytes]) -> bytes:
         lines = sorted(self._filled(in_nquads, hashes))
@@ -238,12 +261,3 @@ def _substituted(node: Any, value_of: Any) -> Any:
     if isinstance(node, list | tuple):
         return [_substituted(inner, value_of) for inner in node]
     return node
-
-
-def _in_order(lines: Sequence[Sequence[Piece]], slots: int) -> Callable[[Sequence[bytes]], bytes]:
-    """Return what gives the lines' text sorted by code point, which is the order of UTF-8's bytes, for any values."""
-    if any(is_open(a, b) for a, b in combinations(lines, 2)):
-        text = Fill([piece for line in lines for piece in line])
-        return lambda values: b"".join(sorted(text(values).splitlines(keepends=True)))
-    filled = [Fill(line)([b""] * slots) for line in lines]
-    return Fill([piece for i in ranks(filled) for piece in lines[i]])

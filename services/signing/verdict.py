@@ -17,6 +17,7 @@ StepName = Literal[
     "revocation",
     "suspension",
     "endorsements",
+    "credentials",
     "recipient",
 ]
 StepOutcome = Literal["pass", "fail", "unknown"]

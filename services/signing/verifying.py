@@ -1,4 +1,4 @@
-"""Verifies Open Badges 3.0 credentials and says so step by step (OB 3.0 §8, VCDM 2.0 §7.1).
+"""Verifies Open Badges 3.0 and learner records of them, and says so step by step (OB 3.0 §8, VCDM 2.0 §7.1).
 
 Nothing that a credential points to is ever fetched: issuers' documents and status lists are given. What is not among them
 reads "unknown", never "invalid".
@@ -8,24 +8,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 
 from services.signing.badge import as_list, badge_fault, id_of, instant
-from services.signing.contexts import CREDENTIALS_V2, OPEN_BADGES_V3, UnknownContextError
+from services.signing.contexts import CLR_V2, CREDENTIALS_V2, OPEN_BADGES_V3, UnknownContextError
 from services.signing.data_integrity import CRYPTOSUITE, PURPOSE, proof_fault
 from services.signing.endorsed import Endorsements
 from services.signing.generic import Canonicaliser
-from services.signing.issuers import Issuers, KeyTerm, Purpose, did_key_document
+from services.signing.issuers import COMPROMISED, Issuers, KeyTerm, Purpose, did_key_document
 from services.signing.jwt_proof import CompactJws, claims_fault, header_fault, is_read, is_signed_with
 from services.signing.opening import UnopenableError, opened
 from services.signing.plain import UnsignableError, check_plain
 from services.signing.recipient import recipient_step
+from services.signing.records import credentials_step, is_record, record_fault, without_credentials
 from services.signing.status_lists import StatusLists
 from services.signing.verdict import Verdict, VerifyStep, worst
 
 _CONTEXT_START: Final = [CREDENTIALS_V2, OPEN_BADGES_V3]
+_RECORD_START: Final = [CREDENTIALS_V2, CLR_V2, OPEN_BADGES_V3]
 _DATA_MODELS: Final = (CREDENTIALS_V2, "https://www.w3.org/2018/credentials/v1")
 _OTHER_VERSION: Final = re.compile(r"https://purl\.imsglobal\.org/spec/ob/v3p0/context(-3\.\d\.\d)*\.json")
 _MAX_PROOFS: Final = 8
@@ -33,6 +36,8 @@ _NO_TERMS: Final[Mapping[str, KeyTerm]] = MappingProxyType({})
 
 Suspended = Callable[[str], bool | None]
 """Says of a credential's id whether its issuer has suspended it; None when that cannot be told."""
+Reissued = Callable[[str], str | None]
+"""Says of a credential's id as what it was issued anew; None when it was not, or that cannot be told."""
 
 
 class Verifier:
@@ -45,6 +50,7 @@ class Verifier:
         now: datetime,
         terms: Mapping[str, KeyTerm] = _NO_TERMS,
         is_suspended: Suspended | None = None,
+        reissued_as: Reissued | None = None,
         canonicaliser: Canonicaliser | None = None,
     ) -> None:
         """Know what is trusted here.
@@ -54,6 +60,7 @@ class Verifier:
             now: An aware instant.
             terms: For what and when issuers use their keys, by verification method, where that is known.
             is_suspended: Tells suspensions, which are in no status list.
+            reissued_as: Tells what was issued in place of a credential whose key was compromised.
             canonicaliser: One to share, with the shapes that it has met.
         """
         self._now = now
@@ -61,7 +68,7 @@ class Verifier:
         self._issuers = Issuers(documents, terms, now)
         self._lists = StatusLists(documents, self._list_steps)
         self._endorsements = Endorsements(self._endorsement_steps)
-        self._is_suspended = is_suspended
+        self._is_suspended, self._reissued_as = is_suspended, reissued_as
 
     def verify(self, credential: bytes, *, recipient: str | None = None) -> Verdict:
         """Return the verdict on one credential's bytes; whatever they are, it is an answer and no error.
@@ -84,22 +91,41 @@ class Verifier:
         yield context
         if context.outcome != "pass":
             return
-        if fault := badge_fault(document):
+        record = is_record(document)
+        if fault := record_fault(document) if record else badge_fault(document):
             yield VerifyStep("schema", "fail", fault)
             return
-        yield VerifyStep("schema", "pass", "has what an Open Badge must have")
+        yield VerifyStep("schema", "pass", f"has what {'a learner record' if record else 'an Open Badge'} must have")
         issuer = id_of(document["issuer"])
-        secured = tuple(self._secured(document, token, issuer, "credentials"))
+        secured = tuple(
+            self._with_successor(s, document) for s in self._secured(document, token, issuer, "credentials")
+        )
         yield from secured
         yield self._dates(document)
         yield self._lists.step(document, issuer, "revocation")
-        yield self._suspension(document, issuer)
+        if not record:
+            yield self._suspension(document, issuer)
         # Endorsements can cost much, so those that nobody signed for are not judged.
         is_signed = any((step.name, step.outcome) == ("proof", "pass") for step in secured)
-        if endorsements := self._endorsements.step(document, is_signed=is_signed):
+        if record:
+            yield credentials_step(document, self._held, is_signed=is_signed)
+        elif endorsements := self._endorsements.step(document, is_signed=is_signed):
             yield endorsements
         if recipient is not None:
             yield recipient_step(document["credentialSubject"], recipient)
+
+    def _with_successor(self, step: VerifyStep, document: Mapping[str, Any]) -> VerifyStep:
+        """Say of a credential whose key was compromised what was issued in its place, where that is known."""
+        if step.reason != COMPROMISED or self._reissued_as is None:
+            return step
+        anew = self._reissued_as(str(document.get("id")))
+        return (
+            step if anew is None else replace(step, reason=f"{COMPROMISED}; the credential was issued anew as {anew}")
+        )
+
+    def _held(self, document: Mapping[str, Any]) -> Verdict:
+        """Judge a credential that a learner record holds."""
+        return Verdict(tuple(self._steps(document, None, None)))
 
     def _secured(
         self, document: Mapping[str, Any], token: CompactJws | None, issuer: str, purpose: Purpose
@@ -128,7 +154,7 @@ class Verifier:
         if key is None:
             return
         try:
-            check_plain(document)
+            check_plain(without_credentials(document) if is_record(document) else document)
             holds = is_signed_with(token, key)
         except UnknownContextError as error:
             yield VerifyStep("proof", "unknown", str(error))
@@ -220,8 +246,10 @@ class Verifier:
 
 def _context_step(document: Mapping[str, Any]) -> VerifyStep:
     contexts = document.get("@context")
-    if isinstance(contexts, list) and contexts[:2] == _CONTEXT_START:
-        return VerifyStep("context", "pass", "VCDM 2.0 and Open Badges 3.0.3")
+    start = _RECORD_START if is_record(document) else _CONTEXT_START
+    if isinstance(contexts, list) and contexts[: len(start)] == start:
+        kind = "Comprehensive Learner Record 2.0.1" if is_record(document) else "Open Badges 3.0.3"
+        return VerifyStep("context", "pass", f"VCDM 2.0 and {kind}")
     is_known = _is_another_version(contexts) or _is_data_model_1(document)
     reason = "does not begin with the contexts of VCDM 2.0 and Open Badges 3.0.3"
     return VerifyStep("context", "unknown" if is_known else "fail", reason)

@@ -24,7 +24,10 @@ class Pending(Struct, frozen=True, array_like=True):
 
 
 class ListState(Struct, frozen=True, array_like=True):
-    """A list as its lane keeps it. `revoked` is sorted; `version` 0 means that nothing was published yet."""
+    """A list as its lane keeps it. `revoked` is sorted; `version` 0 means that nothing was published yet.
+
+    `key_id` is the key that signed its newest version.
+    """
 
     form: int
     programme: str

@@ -17,93 +17,27 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from openbadgeslib.ob3.ldp import add_data_integrity_proof
 from rich.console import Console
 from rich.table import Table
-from support import npm
+from support import npm, shapes
+from support.bench_badges import CREATED, SMALL, Kind, fullest, fullest_claims, small
 from support.issuing import LOCAL, IssuingLane, adoption, catalogue_of, claim, record
 
-from services.signing.contexts import CREDENTIALS_V2, DIGESTS, OPEN_BADGES_V3, context
+from schemas.catalogue import Catalogue
+from schemas.events import CredentialClaimed
+from services.signing.contexts import DIGESTS, context
 from services.signing.data_integrity import proof_fault, sign
+from services.signing.did_web import document_url
 from services.signing.generic import Canonicaliser
 from services.signing.keys import seed_signer
 from services.signing.multikey import base58
 from services.signing.rdf import canonical
-from services.signing.shape import Shape, Slot, Text
+from services.signing.shape import Shape
 from services.signing.verifying import Verifier
 from streams.batch import decide
 from streams.issuing import IssuingStage
 from streams.keystore import WatchedSigner
 
-ROUNDS = 5
+ROUNDS = 15
 SIGNER = seed_signer(bytes(32))
-DID = "did:web:issuer.example"
-METHOD, CREATED = f"{DID}#key-1", "2026-03-01T10:00:00Z"
-BADGE: dict[str, Any] = {
-    "@context": [CREDENTIALS_V2, OPEN_BADGES_V3],
-    "id": Text(("https://issuer.example/credentials/", Slot("id"))),
-    "type": ["VerifiableCredential", "OpenBadgeCredential"],
-    "name": "Safe patient transfer",
-    "issuer": {"id": DID, "type": ["Profile"], "name": "Issuer", "url": "https://issuer.example/"},
-    "validFrom": Slot("from"),
-    "awardedDate": Slot("awarded"),
-    "credentialSubject": {
-        "id": Text(("urn:uuid:", Slot("subject"))),
-        "type": ["AchievementSubject"],
-        "achievement": {
-            "id": "https://issuer.example/achievements/spt",
-            "type": ["Achievement"],
-            "name": "Safe patient transfer",
-            "description": "Moves patients without harm.",
-            "criteria": {"narrative": "Pass the theory and two practicals."},
-            "tag": ["health", "safety"],
-            "resultDescription": [
-                {
-                    "id": f"https://issuer.example/achievements/spt#{i}",
-                    "type": ["ResultDescription"],
-                    "name": f"Part {i}",
-                    "resultType": "RawScore",
-                }
-                for i in range(3)
-            ],
-        },
-        "result": [
-            {
-                "type": ["Result"],
-                "resultDescription": f"https://issuer.example/achievements/spt#{i}",
-                "value": Slot(f"value{i}"),
-            }
-            for i in range(3)
-        ],
-    },
-    "credentialStatus": {
-        "id": Text(("https://issuer.example/status/1#", Slot("index"))),
-        "type": "BitstringStatusListEntry",
-        "statusPurpose": "revocation",
-        "statusListIndex": Slot("index"),
-        "statusListCredential": "https://issuer.example/status/1",
-    },
-}
-
-
-def values(shape: Shape, n: int) -> list[str]:
-    given = {
-        "id": f"{n:08x}-91f2-8c3b-9d50-1b8f6b0c7e21",
-        "subject": f"{n:08x}",
-        "index": str(n),
-        "from": CREATED,
-        "awarded": CREATED,
-    }
-    scores = {
-        name: str((n * 7919 * (i + 1)) % 10_007) for i, name in enumerate(shape.slots)
-    }  # so nodes come in any order
-    return [given.get(name, scores[name]) for name in shape.slots]
-
-
-def with_results(count: int) -> dict[str, Any]:
-    """Return the badge with so many results: each is a node without a name, whose hash decides its place."""
-    results = [
-        {"type": ["Result"], "resultDescription": f"https://issuer.example/r#{i}", "value": Slot(f"value{i}")}
-        for i in range(count)
-    ]
-    return {**BADGE, "credentialSubject": {**BADGE["credentialSubject"], "result": results}}
 
 
 def micros(call: Callable[[int], object], count: int) -> float:
@@ -128,34 +62,60 @@ class OpenSsl:
         return self._private.sign(data)
 
 
-def ours(shape: Shape, signer: Any) -> Callable[[int], bytes]:
+def method_of(kind: Kind) -> str:
+    return f"{kind.issuer}#credentials-1"
+
+
+def ours(kind: Kind, signer: Any = SIGNER) -> Callable[[int], bytes]:
     """Fill, sign and encode, checked as issuing does: one in 64."""
-    given = [values(shape, n) for n in range(1_000)]
+    shape, given, method = kind.shape, kind.values, method_of(kind)
 
     def signed(n: int) -> bytes:
-        check = n % 64 == 0
-        return sign(shape, given[n % 1_000], signer, verification_method=METHOD, created=CREATED, check=check)
+        values = given[n % len(given)]
+        return sign(shape, values, signer, verification_method=method, created=CREATED, check=n % 64 == 0)
 
     return signed
 
 
-def openbadgeslib(badges: list[dict[str, Any]]) -> Callable[[int], str]:
+def with_pyld(kind: Kind) -> Callable[[int], str]:
+    """Sign without a compiled shape."""
+    badges = kind.documents()
+    proof = {
+        "type": "DataIntegrityProof",
+        "created": CREATED,
+        "verificationMethod": method_of(kind),
+        "cryptosuite": "eddsa-rdfc-2022",
+        "proofPurpose": "assertionMethod",
+    }
+
+    def signed(n: int) -> str:
+        badge = badges[n % len(badges)]
+        configuration = canonical({"@context": badge["@context"], **proof})
+        digests = hashlib.sha256(configuration).digest() + hashlib.sha256(canonical(badge)).digest()
+        value = f"z{base58(SIGNER.sign(digests, check=False))}"
+        return json.dumps({**badge, "proof": [{**proof, "proofValue": value}]})
+
+    return signed
+
+
+def openbadgeslib(kind: Kind) -> Callable[[int], str]:
     private = Ed25519PrivateKey.from_private_bytes(bytes(32))
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    at = datetime.fromisoformat(CREATED)
-    return lambda n: json.dumps(add_data_integrity_proof(badges[n % len(badges)], pem, METHOD, created=at))
+    at, badges, method = datetime.fromisoformat(CREATED), kind.documents(), method_of(kind)
+    return lambda n: json.dumps(add_data_integrity_proof(badges[n % len(badges)], pem, method, created=at))
 
 
-def in_node(badges: list[dict[str, Any]]) -> float | None:
+def in_node(kind: Kind) -> float | None:
     """Return what a badge costs @digitalbazaar/vc, warm, in its own process; None without node."""
     node = npm.node_with_packages()
     if node is None:
         return None
+    badges = kind.documents(50)
     asked = {
-        "badges": badges[:50],
+        "badges": badges,
         "contexts": {url: context(url) for url in DIGESTS},
         "seed": bytes(32).hex(),
-        "verificationMethod": METHOD,
+        "verificationMethod": method_of(kind),
         "created": CREATED,
         "rounds": ROUNDS,
     }
@@ -167,30 +127,64 @@ def in_node(badges: list[dict[str, Any]]) -> float | None:
     return float(statistics.median(answer["micros"]))
 
 
-def issuing_step(signer: Any) -> Callable[[int], object]:
-    """The step from a claim's record to the credential's, with all that is remembered, without Kafka: 500 in a batch."""
-    stage = IssuingStage({("one", "credentials-1"): WatchedSigner("one", "credentials-1", signer)})
-    lane, catalogue = IssuingLane(stage), catalogue_of("one")
+def issuing_step(catalogue: Catalogue, claims: list[CredentialClaimed]) -> Callable[[int], object]:
+    """The step from 500 claims' records to the credentials', with all that is remembered, without Kafka."""
+    signer = WatchedSigner(catalogue.programme, "credentials-1", LOCAL)
+    stage = IssuingStage({(catalogue.programme, "credentials-1"): signer})
+    lane = IssuingLane(stage)
     lane.take(adoption(catalogue))
-    records = [record(claim(catalogue, n), n) for n in range(500)]
+    records = [record(one, n) for n, one in enumerate(claims)]
 
     def batch(_: int) -> None:
         made = decide(stage, lane.progress, lane.state, records)
-        assert made.position == 500
+        assert made.position == len(records)
+        assert not made.lane.waiting
         stage.kept(lane.progress, made.lane)
-        stage._spent.clear()
+        stage.idle(lane.progress, lane.state, 0)
 
     return batch
+
+
+def verifying(kind: Kind) -> Callable[[int], object]:
+    method, url = method_of(kind), document_url(kind.issuer)
+    key = {
+        "id": method,
+        "type": "Multikey",
+        "controller": kind.issuer,
+        "publicKeyMultibase": SIGNER.public_multikey,
+    }
+    did = {"id": kind.issuer, "verificationMethod": [key], "assertionMethod": [method]}
+    verifier = Verifier({str(url): json.dumps(did).encode()}, now=datetime.now(UTC))
+    signed = [ours(kind)(n) for n in range(200)]
+    return lambda n: verifier.verify(signed[n % 200])
+
+
+def canonicalising(kind: Kind) -> Callable[[int], object]:
+    fast, badges = Canonicaliser(), kind.documents()
+    return lambda n: fast.canonical(badges[n % 200])
+
+
+def rows(kind: Kind, step: Callable[[int], object]) -> dict[str, float | None]:
+    """Return what each costs, µs of CPU."""
+    return {
+        "build, sign and encode, libsodium": micros(ours(kind), 3_000),
+        "the same with OpenSSL": micros(ours(kind, OpenSsl()), 3_000),
+        "issuing's whole step, claim record to credential record": micros(step, 4) / 500,
+        "PyLD and pyoxigraph, libsodium": micros(with_pyld(kind), 40),
+        "openbadgeslib": micros(openbadgeslib(kind), 40),
+        "npm @digitalbazaar/vc on node": in_node(kind),
+        "canonical form of anyone's badge, compiled": micros(canonicalising(kind), 2_000),
+        "verify, all steps, compiled": micros(verifying(kind), 1_000),
+    }
 
 
 def first_of_a_shape() -> list[float]:
     """Milliseconds of wall time for the first credential of a new shape, its compilation included; warm contexts."""
     out = []
     for n in range(21):
-        document = {**BADGE, "description": f"shape {n}"}
         began = time.perf_counter()
-        shape = Shape(document)
-        ours(shape, SIGNER)(0)
+        shape = Shape({**SMALL, "description": f"shape {n}"})
+        ours(Kind("new", "did:web:issuer.example", shape, [["1"] * len(shape.slots)]))(0)
         out.append((time.perf_counter() - began) * 1e3)
     return out[1:]
 
@@ -204,64 +198,31 @@ def across_threads(signed: Callable[[int], bytes], threads: int) -> float:
 
 
 def main() -> None:
-    shape, wide = Shape(BADGE), Shape(with_results(12))
-    badges = [shape.document(values(shape, n)) for n in range(200)]
-    fast, openssl = Canonicaliser(), OpenSsl()
-    signed = [ours(shape, SIGNER)(n) for n in range(200)]
-    did = {
-        "id": DID,
-        "verificationMethod": [
-            {"id": METHOD, "type": "Multikey", "controller": DID, "publicKeyMultibase": SIGNER.public_multikey}
-        ],
-        "assertionMethod": [METHOD],
-    }
-    verifier = Verifier(
-        {"https://issuer.example/.well-known/did.json": json.dumps(did).encode()}, now=datetime.now(UTC)
-    )
+    openssl, console = OpenSsl(), Console(width=120)
     bare = micros(lambda _: SIGNER.sign(b"x" * 64, check=False), 5_000)
-    rows: list[tuple[str, float | None]] = [
-        ("bare signature, libsodium", bare),
-        ("bare signature, OpenSSL (cryptography)", micros(lambda _: openssl.sign(b"x" * 64), 5_000)),
-        ("build, sign and encode, libsodium", micros(ours(shape, SIGNER), 3_000)),
-        ("the same with OpenSSL", micros(ours(shape, openssl), 3_000)),
-        ("the same with twelve results, libsodium", micros(ours(wide, SIGNER), 3_000)),
-        ("issuing's whole step, claim record to credential record", micros(issuing_step(LOCAL), 4) / 500),
-        ("PyLD and pyoxigraph, libsodium", micros(lambda n: full_path(badges[n % 200]), 40)),
-        ("openbadgeslib", micros(openbadgeslib(badges), 40)),
-        ("npm @digitalbazaar/vc on node", in_node(badges)),
-        ("canonical form of anyone's badge, compiled", micros(lambda n: fast.canonical(badges[n % 200]), 2_000)),
-        ("verify, all steps, compiled", micros(lambda n: verifier.verify(signed[n % 200]), 1_000)),
-    ]
-    table = Table("what", "µs of CPU", "a second", "bare signatures")
-    table.title = f"one Open Badge of {len(signed[0]):,} bytes; medians of {ROUNDS} rounds"
-    for what, cost in rows:
-        table.add_row(what, *(["no node here", "", ""] if cost is None else figures(cost, bare)))
-    console = Console(width=110)
-    console.print(table)
+    also = micros(lambda _: openssl.sign(b"x" * 64), 5_000)
+    console.print(f"a bare signature of 64 bytes: libsodium {bare:.1f} µs, OpenSSL (cryptography) {also:.1f} µs")
+    pilots, one = shapes.catalogues()[0], catalogue_of("one")
+    steps = {
+        "small": issuing_step(one, [claim(one, n) for n in range(500)]),
+        "fullest": issuing_step(pilots, fullest_claims(pilots)[:500]),
+    }
+    for kind in (small(), fullest()):
+        table = Table("what", "µs of CPU", "a second", "bare signatures", title_justify="left")
+        size, quads = (
+            len(ours(kind)(0)),
+            len(kind.shape.canonical(kind.values[0], kind.shape.escaped(kind.values[0])[1]).splitlines()),
+        )
+        table.title = f"{kind.name} badge, {quads} quads, {size:,} bytes; medians of {ROUNDS} rounds"
+        for what, cost in rows(kind, steps[kind.name]).items():
+            table.add_row(what, *(["no node here", "", ""] if cost is None else figures(cost, bare)))
+        console.print(table)
     firsts = first_of_a_shape()
     console.print(
         f"first credential of a new shape: median {statistics.median(firsts):.1f} ms, worst {max(firsts):.1f} ms"
     )
-    one, two = (across_threads(ours(shape, SIGNER), threads) for threads in (1, 2))
-    console.print(f"wall time, one thread {one:,.0f}/s, two threads {two:,.0f}/s")
-
-
-def full_path(badge: dict[str, Any]) -> str:
-    """Sign without a compiled shape."""
-    return json.dumps(add_proof(badge))
-
-
-def add_proof(badge: dict[str, Any]) -> dict[str, Any]:
-    proof = {
-        "type": "DataIntegrityProof",
-        "created": CREATED,
-        "verificationMethod": METHOD,
-        "cryptosuite": "eddsa-rdfc-2022",
-        "proofPurpose": "assertionMethod",
-    }
-    configuration = canonical({"@context": badge["@context"], **proof})
-    digests = hashlib.sha256(configuration).digest() + hashlib.sha256(canonical(badge)).digest()
-    return {**badge, "proof": [{**proof, "proofValue": f"z{base58(SIGNER.sign(digests, check=False))}"}]}
+    one_thread, two = (across_threads(ours(small()), threads) for threads in (1, 2))
+    console.print(f"wall time, one thread {one_thread:,.0f}/s, two threads {two:,.0f}/s")
 
 
 def figures(cost: float, bare: float) -> list[str]:

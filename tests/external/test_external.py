@@ -3,143 +3,57 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import Any
 
 import jsonschema_rs
+import png
 import pytest
-from openbadgeslib.ob3.ldp import OB3LdpVerifier
-from openbadgeslib.ob3.verifier import OB3VerificationError
-from support import elsewhere, shapes
+from defusedxml import ElementTree
+from lxml import etree
+from openbadgeslib.baking import ITXT_KEYWORD_OB3, SVG_ELEMENT_OB3, extract_png, extract_svg
+from PIL import Image
+from support import conformance, elsewhere, shapes
+from support.conformance import sample_name
 from support.elsewhere import Elsewhere
+from support.others import OURS, VERIFIERS
 from support.shapes import HOLDS, REVOKED, Signed
 from support.shared import shared
 from support.tampering import tampered
 
 from schemas.bitstring import decode_bits, encode_bits, is_set
+from services.forms.baking import bake_png, bake_svg
+from services.issuing.learner_record import learner_record
+from services.signing.opening import opened
 from services.signing.verifying import Verifier
 
-SCHEMA = "https://purl.imsglobal.org/spec/ob/v3p0/schema/json/ob_v3p0_achievementcredential_schema.json"
-SCHEMA_FILE = "standards/data/schemas/ob_v3p0_achievementcredential_schema.json"
 VALIDATOR = "standards/data/vectors/1edtech-validator-ob30"
-SHAPES = shapes.every_shape()
-OURS = Verifier(shapes.documents(), now=datetime.now(UTC), is_suspended=lambda _: False)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a verifier says: that it holds, and of its status, where it looks at that."""
-
-    holds: bool
-    revoked: bool | None
-    why: str
-
-
-Verify: TypeAlias = Callable[[Signed, Any], Answer]
 
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
-    with elsewhere.running(tmp_path_factory.mktemp("node") / "errors.log") as running:
-        running.know({url: json.loads(document) for url, document in shapes.documents().items()})
-        running.know({SCHEMA: json.loads(shared(SCHEMA_FILE).read_bytes())})
+    with elsewhere.knowing(tmp_path_factory.mktemp("node") / "errors.log") as running:
         yield running
-
-
-def credstream(_signed: Signed, document: Any) -> Answer:
-    verdict = OURS.verify(json.dumps(document).encode())
-    failed = {step.name for step in verdict.steps if step.outcome != "pass"}
-    return Answer(not failed - {"revocation"}, "revocation" in failed, str(verdict.deciding))
-
-
-def openbadgeslib(signed: Signed, document: Any) -> Answer:
-    known = shapes.documents()
-    try:
-        OB3LdpVerifier.for_issuer_did(signed.issuer).verify(
-            json.dumps(document).encode(), download=lambda url, *_a, **_k: known[url]
-        )
-    except (OB3VerificationError, KeyError) as error:
-        return Answer(holds=False, revoked=None, why=str(error))
-    return Answer(holds=True, revoked=None, why="")
-
-
-def in_node(node: Elsewhere, verifier: str) -> Verify:
-    def verify(_signed: Signed, document: Any) -> Answer:
-        answer = node.ask(verifier, credential=document)
-        schema = answer.get("schema", [True])
-        holds = answer["verified"] and schema == [True] and answer.get("status", True)
-        return Answer(bool(holds), answer.get("revoked"), f"{answer['error']} {schema}")
-
-    return verify
-
-
-def jwt_in_node(node: Elsewhere) -> Verify:
-    """Return jose on the VC-JWT of a document: one that was changed keeps the signature that it had."""
-
-    def verify(signed: Signed, document: Any) -> Answer:
-        token = _resealed(signed, document)
-        answer = node.ask("jose", jwt=token, jwk={**shapes.RSA.public_jwk}, issuer=signed.issuer)
-        return Answer(answer["verified"], None, str(answer.get("error")))
-
-    return verify
-
-
-def credstream_on_jwt(signed: Signed, document: Any) -> Answer:
-    verdict = OURS.verify(_resealed(signed, document).encode())
-    failed = {step.name for step in verdict.steps if step.outcome != "pass"}
-    return Answer(not failed - {"revocation"}, "revocation" in failed, str(verdict.deciding))
-
-
-def _resealed(signed: Signed, document: Any) -> str:
-    """Return the token of a credential with another payload, if the document is not the one that was signed."""
-    if document in (signed.document(), json.loads(signed.revoked)):
-        return shapes.jwt_of(document).decode()
-    header, payload, signature = signed.jwt().decode().split(".")
-    text = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
-    claims = {name: value for name, value in json.loads(text).items() if name in {"iss", "jti", "sub", "nbf", "exp"}}
-    content = {**{name: value for name, value in document.items() if name != "proof"}, **claims}
-    packed = base64.urlsafe_b64encode(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode())
-    return f"{header}.{packed.rstrip(b'=').decode()}.{signature}"
-
-
-VERIFIERS = {
-    "credstream": lambda _: credstream,
-    "credstream on VC-JWT": lambda _: credstream_on_jwt,
-    "openbadgeslib": lambda _: openbadgeslib,
-    "@digitalbazaar/vc": lambda node: in_node(node, "digitalbazaar"),
-    "@digitalcredentials/verifier-core": lambda node: in_node(node, "verifier-core"),
-    "jose on VC-JWT": jwt_in_node,
-}
 
 
 @pytest.mark.parametrize("name", VERIFIERS)
 def test_every_shape_verifies_and_who_reads_status_lists_sees_a_revocation(name: str, node: Elsewhere) -> None:
-    verify = VERIFIERS[name](node)
-    wrong = []
-    for signed in SHAPES:
-        for revoked, credential in ((False, signed.credential), (True, signed.revoked)):
-            answer = verify(signed, json.loads(credential))
-            if not answer.holds or answer.revoked not in {None, revoked}:
-                wrong.append(f"{signed.name}, revoked {revoked}: {answer}")
+    counts, wrong = conformance.verified(VERIFIERS[name](node))
     assert wrong == []
+    assert {row: cells[name] for row, cells in conformance.written(conformance.SHAPES).items()} == counts
 
 
-@pytest.mark.parametrize("signed", shapes.samples(), ids=lambda s: s.name.partition(",")[0])
+@pytest.mark.parametrize("signed", shapes.samples(), ids=sample_name)
 @pytest.mark.parametrize("name", VERIFIERS)
 def test_no_string_of_a_credential_can_be_changed(name: str, signed: Signed, node: Elsewhere) -> None:
     verify = VERIFIERS[name](node)
-    document = signed.document()
-    if name.endswith("JWT"):
-        del document["proof"]
     assert verify(signed, signed.document()).holds
-    count, let_pass = 0, []
-    for count, (path, other) in enumerate(tampered(document), 1):  # noqa: B007  the last one is the count
-        if verify(signed, other).holds:
-            let_pass.append(path)
+    count, let_pass = conformance.refused(name, verify, signed)
     assert let_pass == []
+    assert count == conformance.written(conformance.STRINGS)[sample_name(signed)][name]
     assert count > 50
 
 
@@ -163,7 +77,7 @@ def test_every_shape_meets_1edtechs_schemas(name: str) -> None:
     validator = jsonschema_rs.validator_for(schema, validate_formats=True)
     faults = [
         f"{signed.name}: {error.instance_path} {error.message}"
-        for signed in SHAPES
+        for signed in shapes.every_shape()
         for error in validator.iter_errors(signed.document())
     ]
     assert faults == []
@@ -183,6 +97,77 @@ def test_lists_of_either_implementation_say_the_same_in_the_other(node: Elsewher
     theirs = decode_bits(node.ask("bitstring-encode", length=131_072, indexes=places)["encodedList"])
     assert theirs == decode_bits(encode_bits(places))
     assert [place for place in range(131_072) if is_set(theirs, place)] == places
+
+
+def baked_png(text: bytes) -> bytes:
+    file = io.BytesIO()
+    png.Writer(2, 2, greyscale=True).write(file, [[0, 255], [255, 0]])
+    return bake_png(file.getvalue(), text)
+
+
+PNG_READERS: dict[str, Callable[[bytes], Any]] = {
+    "Pillow": lambda baked: Image.open(io.BytesIO(baked)).text["openbadgecredential"],  # type: ignore[attr-defined]
+    "openbadgeslib": lambda baked: extract_png(baked, keyword=ITXT_KEYWORD_OB3),
+    "credstream": lambda baked: opened(baked).document,
+}
+SVG_READERS: dict[str, Callable[[bytes], Any]] = {
+    "lxml": lambda baked: svg_text(etree.fromstring(baked)),
+    "defusedxml": lambda baked: svg_text(ElementTree.fromstring(baked)),
+    "openbadgeslib": lambda baked: extract_svg(baked, element=SVG_ELEMENT_OB3, text_fallback=True),
+    "credstream": lambda baked: opened(baked).document,
+}
+
+
+def svg_text(root: Any) -> str:
+    [element] = root.findall("{https://purl.imsglobal.org/ob/v3p0}credential")
+    return str(element.get("verify") or element.text)
+
+
+def said(found: Any) -> Any:
+    """Return the document that a reader found, in whatever form it gave it; of a token, its payload."""
+    if isinstance(found, Mapping):
+        return found
+    text = str(found)
+    if text.startswith("{"):
+        return json.loads(text)
+    payload = text.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+
+
+@pytest.mark.parametrize("reader", PNG_READERS)
+def test_every_shape_comes_out_of_a_png_as_it_went_in(reader: str) -> None:
+    for signed in shapes.every_shape():
+        for text in (signed.credential, signed.jwt()):
+            assert said(PNG_READERS[reader](baked_png(text))) == said(text.decode()), signed.name
+
+
+@pytest.mark.parametrize("reader", SVG_READERS)
+def test_every_shape_comes_out_of_an_svg_as_it_went_in(reader: str) -> None:
+    image = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><title>a</title></svg>'
+    for signed in shapes.every_shape():
+        for text in (signed.credential, signed.jwt()):
+            assert said(SVG_READERS[reader](bake_svg(image, text))) == said(text.decode()), signed.name
+
+
+def test_a_learner_record_of_every_shape_holds_elsewhere_and_no_string_of_it_can_be_changed(node: Elsewhere) -> None:
+    """The token's signature covers the record; each credential in it holds by its own proof too."""
+    catalogue = shapes.catalogues()[0]
+    held = [signed.document() for signed in shapes.every_shape() if signed.issuer == shapes.issuer_of(catalogue)][::12]
+    record = learner_record([json.dumps(document).encode() for document in held], held, catalogue)
+    token = shapes.jwt_of(record).decode()
+    header, _, signature = token.split(".")
+
+    def holds(document: Any) -> bool:
+        content = base64.urlsafe_b64encode(json.dumps(document).encode()).rstrip(b"=").decode()
+        jwt = token if document == record else f"{header}.{content}.{signature}"
+        answer = node.ask("jose", jwt=jwt, jwk={**shapes.RSA.public_jwk}, issuer=record["issuer"]["id"])
+        return bool(answer["verified"]) or OURS.verify(jwt.encode()).overall == "valid"
+
+    assert holds(record)
+    assert OURS.verify(token.encode()).overall == "valid"
+    assert all(node.ask("digitalbazaar", credential=document)["verified"] for document in held)
+    changed = list(tampered(record))
+    assert [path for path, other in changed[:: len(changed) // 150] if holds(other)] == []
 
 
 def fixtures() -> list[str]:

@@ -100,7 +100,7 @@ class Bench:
 
     def wait_for(self, programme: str, count: int) -> None:
         """Wait until at least so many credentials of a programme are issued in all lanes together."""
-        for _ in until(f"{count} credentials of {programme}", 90):
+        for _ in until(f"{count} credentials of {programme}", 200, pause_s=1):
             if sum(len(events) for (_, name), events in self.issued().items() if name == programme) >= count:
                 return
 

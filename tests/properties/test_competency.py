@@ -107,7 +107,8 @@ def asks_of_results(draw: st.DrawFn) -> Criterion:
     if kind == "result":
         take: Any = draw(st.sampled_from(("any", "any", "best", "latest", "first", "mean")))
         asked: dict[str, Any] = {"at_least": draw(SHARE)} if take == "mean" else bar(draw)
-        return Result(assessment=draw(NAMES), take=take, **asked, **selection(draw))
+        first, *others = draw(SEVERAL)
+        return Result(assessment=first, others=tuple(others), take=take, **asked, **selection(draw))
     if kind == "count":
         asked = bar(draw) | selection(draw)
         dimensions: Any = st.lists(st.sampled_from(("assessment", "assessor", "site", "day")), unique=True, max_size=2)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -19,15 +20,20 @@ from credstream.audit.trust import Pinned, Trust
 from schemas import codec
 from schemas.catalogue import Achievement, Assessment, Catalogue, Issuer, Key, Provider, Transition, canonical, pack
 from schemas.events import (
+    REDRIVEN_FROM,
+    AssessmentCompleted,
     AwardRequested,
     CatalogueAdopted,
     CataloguePublished,
     IdentityHash,
     LearnerProfiled,
     ProfileBody,
+    QuarantineResolved,
     RecognitionBody,
+    RecordQuarantined,
     ReevaluationRequested,
     ReissueRequested,
+    Resolution,
     ResultKind,
     ReviewAnswer,
     ReviewDecided,
@@ -37,7 +43,7 @@ from schemas.events import (
 )
 from schemas.ids import content_digest, credential_uuid, lane_of, learner_key
 from schemas.rules import All, Count, Holds, Level, Renewal, Result, Rule, Span, Validity
-from schemas.topology import CATALOGUE_PUBLISHED, CLAIMED, INBOX, STATUS_DECIDED, TOPICS, Processor, Topic
+from schemas.topology import CATALOGUE_PUBLISHED, CLAIMED, INBOX, QUARANTINED, STATUS_DECIDED, TOPICS, Processor, Topic
 from services.competency.ledger import Naming
 from services.signing.jws import sign_detached
 from services.signing.keys import Signer, seed_signer
@@ -174,14 +180,14 @@ class MemoryLog:
 class Maker:
     """Runs the stages over an inbox as it grows."""
 
-    def __init__(self) -> None:
+    def __init__(self, more: Mapping[str, Signer] = MappingProxyType({})) -> None:
         self.log, self.now = MemoryLog(), START
         pinned = ProgrammeSettings(
             catalogue_keys={"offline": CATALOGUE_SIGNER.public_multikey},
             staff_keys={"sam": STAFF_SIGNER.public_multikey},
         )
         naming = Naming(credential_secret=CREDENTIAL_SECRET, status_secret=STATUS_SECRET, epoch=EPOCH)
-        keys = {(PROGRAMME, name): signer for name, signer in SIGNERS.items()}
+        keys = self.keys = {(PROGRAMME, name): signer for name, signer in {**SIGNERS, **more}.items()}
         self._stages: dict[str, Any] = {
             INBOX.name: CompetencyStage(
                 naming, StageTrust(base_url=BASE_URL, lanes=LANES, programmes={PROGRAMME: pinned})
@@ -223,13 +229,25 @@ class Maker:
     def publish_lists(self) -> None:
         """Let time pass until every changed list is due."""
         self.now += 60 * SECOND
+        self._idle(STATUS_DECIDED)
+
+    def take_away(self, key_id: str) -> Signer:
+        """Let a key's claims wait from now on."""
+        return self.keys.pop((PROGRAMME, key_id))
+
+    def sign_what_waits(self) -> None:
+        """Let issuing turn to the claims that wait."""
+        self._idle(CLAIMED)
+
+    def _idle(self, topic: Topic) -> None:
         for lane in range(LANES):
-            own = self._own[STATUS_DECIDED.name, lane]
-            step = self._stages[STATUS_DECIDED.name].idle(own, self._state[STATUS_DECIDED.name, lane], self.now)
+            own = self._own[topic.name, lane]
+            step = self._stages[topic.name].idle(own, self._state[topic.name, lane], self.now)
             if step is not None:
                 batch: Batch[Any] = Batch(step.lane)
                 batch.outputs += step.outputs
-                self._keep(STATUS_DECIDED.name, lane, own, batch)
+                batch.changes |= step.changes
+                self._keep(topic.name, lane, own, batch)
 
     def adopt(self, adopted: Catalogue) -> None:
         """Adopt a catalogue in every lane."""
@@ -271,6 +289,25 @@ class Maker:
         value = codec.encode(event)
         self.tell(who, value, (("jws", sign_detached(value, signer, "sam")),))
 
+    def redrive(self, which: Callable[[RecordQuarantined], bool], note: str) -> None:
+        """Give the last record set aside that fits to the inbox again, under its learner's key."""
+        _, _, aside = self.log.find(QUARANTINED, lambda e: isinstance(e, RecordQuarantined) and which(e))
+        event = codec.decode(aside.value, AssessmentCompleted)
+        key = learner_key(event.programme, event.learner_ref)
+        lane, source = lane_of(key, LANES), f"{aside.topic}/{aside.partition}@{aside.offset}"
+        at = len(self.log.records_of[INBOX.name, lane])
+        headers = [(header.name, header.value) for header in aside.headers]
+        self.take(lane, key, aside.value, [*headers, (REDRIVEN_FROM, source.encode())])
+        self.resolve(which_is(aside), redriven_partition=lane, redriven_offset=at, note=note)
+
+    def resolve(self, which: Callable[[RecordQuarantined], bool], **about: Any) -> None:
+        """Say what was done about the last record set aside that fits."""
+        lane, _, aside = self.log.find(QUARANTINED, lambda e: isinstance(e, RecordQuarantined) and which(e))
+        stated = {"resolution": Resolution.REDRIVEN, "resolved_by": "sam", "resolved_at": self.now, **about}
+        names = ("stage", "topic", "partition", "offset")
+        event = QuarantineResolved(**{name: getattr(aside, name) for name in names}, **stated)
+        self.log.append(QUARANTINED, lane, self.now, None, codec.encode(event))
+
     def done(self) -> MemoryLog:
         """The log, at rest."""
         self.publish_lists()
@@ -286,6 +323,10 @@ class Maker:
 
 
 RETRACTED = {"kind": ResultKind.RETRACTED, "revision": 1, "score": None, "passed": None}
+
+
+def which_is(aside: RecordQuarantined) -> Callable[[RecordQuarantined], bool]:
+    return lambda other: (other.topic, other.partition, other.offset) == (aside.topic, aside.partition, aside.offset)
 
 
 def healthy() -> MemoryLog:
@@ -368,6 +409,10 @@ def _broken(made: Maker) -> None:
     wrong = 1 - lane_of(learner_key(PROGRAMME, learner(1)), LANES)
     made.take(wrong, learner_key(PROGRAMME, learner(1)), codec.encode(other))
     made.take(0, b"no key of ours", codec.encode(other))
+    made.redrive(lambda e: e.reason == "unknown_assessment", "the first time")  # set aside again
+    made.redrive(lambda e: e.reason == "unknown_assessment", "the second time")
+    made.redrive(lambda e: e.reason == "wrong_lane" and e.key == b"no key of ours", "with its own key")  # decided
+    made.resolve(lambda e: e.reason == "tombstone", resolution=Resolution.DISMISSED)
 
 
 TRUST = Trust(

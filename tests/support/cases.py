@@ -147,6 +147,10 @@ def criterion(draw: Draw, kind: str, feature: str) -> tuple[Criterion, Criterion
     if kind == "result":
         one = {"assessment": draw.chance.choice(draw.names), **zone}
         take = feature.removeprefix("take=")
+        if feature == "others":
+            others = tuple(name for name in ASSESSMENTS if name != one["assessment"])
+            one |= {"take": draw.chance.choice(("any", *TAKEN)), **draw.bar()}
+            return Result(**one, others=others[: draw.chance.randint(1, 2)]), Result(**one)
         if take == "mean":
             one |= draw.bar()
             return Result(**one, take="mean"), Result(**one)
@@ -198,7 +202,7 @@ def _asked(draw: Draw, value: Callable[[Draw], Any] | None, feature: str) -> dic
 
 
 FEATURES: tuple[str, ...] = (
-    *(f"result.{f}" for f in (*SELECTIONS, *BARRED, *(f"take={t}" for t in TAKEN))),
+    *(f"result.{f}" for f in (*SELECTIONS, *BARRED, *(f"take={t}" for t in TAKEN), "others")),
     *(f"count.{f}" for f in (*SELECTIONS, *BARRED, *ONLY_COUNTED, "number")),
     *(
         f"weighted.{f}"

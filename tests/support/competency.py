@@ -249,7 +249,8 @@ class CompetencyLane:
     @property
     def statuses(self) -> list[StatusListOpened | StatusDecided]:
         values = [value for topic, _, value in self.outputs if topic is STATUS_DECIDED]
-        return [codec.decode(value, StatusListOpened, StatusDecided) for value in values]
+        events = [codec.decode(value, StatusListOpened, StatusDecided, CatalogueAdopted) for value in values]
+        return [event for event in events if not isinstance(event, CatalogueAdopted)]
 
 
 def decoded_event(topic: Topic, value: bytes | None) -> Event:
@@ -257,7 +258,7 @@ def decoded_event(topic: Topic, value: bytes | None) -> Event:
     if topic is CLAIMED:
         return codec.decode(value, CredentialClaimed, CatalogueAdopted)
     if topic is STATUS_DECIDED:
-        return codec.decode(value, StatusListOpened, StatusDecided)
+        return codec.decode(value, StatusListOpened, StatusDecided, CatalogueAdopted)
     return codec.decode(value, CompetencyDecided)
 
 

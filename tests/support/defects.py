@@ -15,18 +15,24 @@ from support.competency import BASE_URL, PROGRAMME
 from schemas import codec
 from schemas.bitstring import decode_bits, encode_bits
 from schemas.events import (
+    REDRIVEN_FROM,
+    ClaimVoided,
     CompetencyDecided,
     CredentialClaimed,
     CredentialIssued,
     CredentialStatusChanged,
     Disposition,
+    QuarantineResolved,
+    RecordQuarantined,
     StatusListPublished,
     Verdict,
+    VoidReason,
 )
 from schemas.ids import LIST_LENGTH, credential_uuid, issuer_did, status_place
 from schemas.topology import (
     CLAIMED,
     DECIDED,
+    INBOX,
     ISSUED,
     LIST_PUBLISHED,
     QUARANTINED,
@@ -37,6 +43,7 @@ from services.signing.rdf import canonical
 
 Defect = Callable[[MemoryLog], None]
 PLANTED: list[tuple[str, Defect]] = []
+ASIDE = (RecordQuarantined, QuarantineResolved)
 
 
 def breaks(invariant: str) -> Callable[[Defect], Defect]:
@@ -91,7 +98,7 @@ def a_decision_is_lost(log: MemoryLog) -> None:
 
 @breaks("outcome")
 def a_record_set_aside_is_lost(log: MemoryLog) -> None:
-    lane, at, _ = log.find(QUARANTINED, lambda e: e.reason == "unknown_assessment")
+    lane, at, _ = log.find(QUARANTINED, lambda e: getattr(e, "reason", "") == "unknown_assessment")
     log.drop(QUARANTINED, lane, at)
 
 
@@ -103,9 +110,38 @@ def a_record_is_decided_twice(log: MemoryLog) -> None:
     log.append(DECIDED, lane, record.appended_at, record.key, codec.encode(other), record.headers)
 
 
+@breaks("outcome")
+def what_was_decided_is_redriven(log: MemoryLog) -> None:
+    """The copy names a record that was decided: its completion would count twice."""
+    lane, copy = next(
+        (lane, at)
+        for lane in range(LANES)
+        for at, record in enumerate(log.records_of[INBOX.name, lane])
+        if record.header(REDRIVEN_FROM)
+    )
+    record = log.records_of[INBOX.name, lane][copy]
+    other = tuple((n, b"learner.inbox.v1/0@1" if n == REDRIVEN_FROM else v) for n, v in record.headers)
+    log.records_of[INBOX.name, lane][copy] = replace(record, headers=other)
+    at = next(
+        at
+        for at, one in enumerate(log.records_of[QUARANTINED.name, lane])
+        if isinstance(event := codec.decode_any(one.value, ASIDE), QuarantineResolved)
+        and (event.redriven_partition, event.redriven_offset) == (lane, copy)
+    )
+    log.drop(QUARANTINED, lane, at)
+
+
+@breaks("outcome")
+def a_redrive_is_said_to_stand_elsewhere(log: MemoryLog) -> None:
+    lane, at, said = log.find(
+        QUARANTINED, lambda e: isinstance(e, QuarantineResolved) and e.redriven_offset is not None
+    )
+    log.put(QUARANTINED, lane, at, replace(said, redriven_offset=said.redriven_offset + 1))
+
+
 @breaks("granted")
 def what_was_set_aside_has_other_bytes(log: MemoryLog) -> None:
-    lane, at, aside = log.find(QUARANTINED, lambda e: e.value)
+    lane, at, aside = log.find(QUARANTINED, lambda e: getattr(e, "reason", "") == "malformed" and e.value)
     value = aside.value + b"!"
     digest = hashlib.sha256(value).hexdigest()
     log.put(QUARANTINED, lane, at, replace(aside, value=value, size=len(value), sha256=digest))
@@ -113,7 +149,7 @@ def what_was_set_aside_has_other_bytes(log: MemoryLog) -> None:
 
 @breaks("granted")
 def a_reason_is_made_up(log: MemoryLog) -> None:
-    lane, at, aside = log.find(QUARANTINED, lambda e: e.reason == "malformed")
+    lane, at, aside = log.find(QUARANTINED, lambda e: getattr(e, "reason", "") == "malformed")
     log.put(QUARANTINED, lane, at, replace(aside, reason="felt_wrong"))
 
 
@@ -153,7 +189,7 @@ def a_clock_went_back(log: MemoryLog) -> None:
 
 @breaks("decision")
 def a_record_is_set_aside_without_cause(log: MemoryLog) -> None:
-    lane, at, aside = log.find(QUARANTINED, lambda e: e.reason == "unknown_provider")
+    lane, at, aside = log.find(QUARANTINED, lambda e: getattr(e, "reason", "") == "unknown_provider")
     log.put(QUARANTINED, lane, at, replace(aside, reason="not_allowed"))
 
 
@@ -223,6 +259,13 @@ def two_credentials_share_a_place(log: MemoryLog) -> None:
 def a_claim_is_never_issued(log: MemoryLog) -> None:
     lane, at, _ = last_issued(log)
     log.drop(ISSUED, lane, at)
+
+
+@breaks("claim")
+def a_claim_is_voided_though_its_key_is_sound(log: MemoryLog) -> None:
+    lane, at, issued = last_issued(log)
+    shared = {name: getattr(issued, name) for name in ClaimVoided.__struct_fields__ if hasattr(issued, name)}
+    log.put(ISSUED, lane, at, ClaimVoided(**shared, reason=VoidReason.KEY_COMPROMISED))
 
 
 @breaks("claim")

@@ -11,10 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import shapes
 from support.npm import EXTERNAL, node_with_packages
+from support.shared import shared
 
+from services.issuing.credential import SCHEMA
 from services.signing.contexts import DIGESTS, context
 
+_SCHEMA_FILE = "standards/data/schemas/ob_v3p0_achievementcredential_schema.json"
 _MULTIKEY_CONTEXT = "https://w3id.org/security/multikey/v1"
 
 
@@ -60,3 +64,12 @@ def running(log: Path) -> Iterator[Elsewhere]:
         yield elsewhere
         assert process.stdin is not None
         process.stdin.close()
+
+
+@contextmanager
+def knowing(log: Path) -> Iterator[Elsewhere]:
+    """Run the process, with what the shapes' credentials point to."""
+    with running(log) as node:
+        node.know({url: json.loads(document) for url, document in shapes.documents().items()})
+        node.know({SCHEMA: json.loads(shared(_SCHEMA_FILE).read_bytes())})
+        yield node

@@ -338,8 +338,8 @@ CASES: list[Hostile] = [
     requires(
         "99999 years",
         "{result: {assessment: theory, recent: 99999 years}}",
-        "a.yaml:1:3: ",
-        "first: recent is more than nothing and at most a hundred years",
+        "a.yaml:6:53: ",
+        "99999 years: lengths of time end at a hundred years",
     ),
     requires(
         "lengths",

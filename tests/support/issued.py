@@ -109,8 +109,14 @@ class Issued:
         self.catalogue = with_jwt_key(complete.catalogue(folder / "catalogue"), self.signer)
         self.views: Engine = open_database(f"sqlite:///{folder / 'views.db'}")
         self.store = FormStore(folder / "forms" / "forms.db")
-        digest, packed = pack(self.catalogue)
-        row = {"programme": "college", "digest": digest, "published_at": AT, "packed": packed}
+        self._published = AT
+        self.publish(self.catalogue)
+
+    def publish(self, catalogue: Catalogue) -> None:
+        """Put a newer catalogue into the views."""
+        self.catalogue, self._published = catalogue, self._published + 1
+        digest, packed = pack(catalogue)
+        row = {"programme": "college", "digest": digest, "published_at": self._published, "packed": packed}
         with self.views.begin() as connection:
             connection.execute(insert(CATALOGUE), [row])
 

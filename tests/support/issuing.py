@@ -13,7 +13,16 @@ from credstream.rules.loader import load
 from schemas.catalogue import Catalogue, Key, pack
 from schemas.codec import decode, encode
 from schemas.errors import UnavailableError
-from schemas.events import POINT, CatalogueAdopted, ClaimBody, ClaimedResult, CredentialClaimed, CredentialIssued, Event
+from schemas.events import (
+    POINT,
+    CatalogueAdopted,
+    ClaimBody,
+    ClaimedResult,
+    ClaimVoided,
+    CredentialClaimed,
+    CredentialIssued,
+    Event,
+)
 from services.issuing.credential import FORM
 from services.signing.keys import seed_signer
 from streams.issuing import IssuingStage, Progress
@@ -99,6 +108,7 @@ class IssuingLane:
         self.state: dict[bytes, bytes] = {}
         self.progress = stage.restored(1, {})
         self.issued: list[CredentialIssued] = []
+        self.voided: list[ClaimVoided] = []
 
     def take(self, *events: Event) -> None:
         for event in events:
@@ -119,7 +129,9 @@ class IssuingLane:
             else:
                 self.state[name] = change
         self.progress = self.stage.restored(1, self.state)
-        self.issued += [decode(output.value, CredentialIssued) for output in step.outputs]
+        for output in step.outputs:
+            event = decode(output.value, CredentialIssued, ClaimVoided)
+            (self.voided if isinstance(event, ClaimVoided) else self.issued).append(event)  # type: ignore[arg-type]
 
     def numbers(self, programme: str) -> Sequence[int]:
         return [issued.claim_no for issued in self.issued if issued.programme == programme]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 from credstream.audit import evaluator
-from credstream.rules.loader import Draft, Example
+from credstream.rules.examples import Example
+from credstream.rules.loader import Draft
 from schemas.rules import Criterion, inside
 from services.competency.progress import named
 

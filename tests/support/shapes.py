@@ -30,6 +30,7 @@ from schemas.events import (
     CredentialClaimed,
     CredentialIssued,
     IdentityHash,
+    RecognitionBody,
 )
 from schemas.ids import issuer_did, jwk_url, status_list_url
 from services.issuing.credential import FORM
@@ -54,6 +55,7 @@ NOW = time.time_ns() // 1_000_000_000 * 1_000_000
 HOUR, DAY = 3_600_000_000, 86_400_000_000
 AT = NOW - HOUR
 HOLDS, REVOKED = 7, 11
+EXAMPLE = CATALOGUE.parents[1] / "examples" / "early-childhood"
 EMAIL = "dana@example.ca"
 KEYS = [
     Key(id="credentials-1", purpose="credentials", public_key_multibase=SIGNER.public_multikey, active_from=AT - DAY),
@@ -74,15 +76,19 @@ GGG,2014B,37416,TMA,60,0
 
 @dataclass(frozen=True)
 class Signed:
-    """A credential, and another of the same shape whose place in the list is set."""
+    """A credential, and another of the same shape whose place in the list is set. `group` is its catalogue and sector."""
 
     name: str
+    group: str
     issuer: str
     credential: bytes
     revoked: bytes
 
     def document(self) -> dict[str, Any]:
         return dict(json.loads(self.credential))
+
+    def bytes_of(self, *, revoked: bool) -> bytes:
+        return self.revoked if revoked else self.credential
 
     def jwt(self) -> bytes:
         """Return the credential as a VC-JWT."""
@@ -97,6 +103,7 @@ def jwt_of(document: Mapping[str, Any]) -> bytes:
     return sign_jwt(document, RSA, jwk_url(base, programme, JWT_KEY.id))
 
 
+@cache
 def every_shape() -> list[Signed]:
     """Return one credential of each shape."""
     return [signed for catalogue in catalogues() for signed in _of(catalogue)]
@@ -104,14 +111,10 @@ def every_shape() -> list[Signed]:
 
 def samples() -> list[Signed]:
     """Return the fullest shape of each catalogue: the one with the most to tamper with."""
-    by_issuer: dict[str, Signed] = {}
+    of_issuer: dict[str, list[Signed]] = {}
     for signed in every_shape():
-        if (
-            len(signed.credential) > len(by_issuer.get(signed.issuer, signed).credential)
-            or signed.issuer not in by_issuer
-        ):
-            by_issuer[signed.issuer] = signed
-    return list(by_issuer.values())
+        of_issuer.setdefault(signed.issuer, []).append(signed)
+    return [max(found, key=lambda signed: len(signed.credential)) for found in of_issuer.values()]
 
 
 @cache
@@ -122,8 +125,9 @@ def catalogues() -> tuple[Catalogue, ...]:
         oulad = Oulad(Path(folder)).catalogue().build(base_url=BASE, keys=KEYS)
     with TemporaryDirectory() as folder:
         college = complete.catalogue(Path(folder))
-    pilots = load(CATALOGUE).build(base_url=BASE, keys=KEYS)
-    return tuple(msgspec.structs.replace(c, keys=tuple(KEYS), jwt_keys=(JWT_KEY,)) for c in (pilots, oulad, college))
+    pilots, example = (load(folder).build(base_url=BASE, keys=KEYS) for folder in (CATALOGUE, EXAMPLE))
+    found = (pilots, example, oulad, college)
+    return tuple(msgspec.structs.replace(c, keys=tuple(KEYS), jwt_keys=(JWT_KEY,)) for c in found)
 
 
 @cache
@@ -141,8 +145,7 @@ def _list(catalogue: Catalogue) -> str:
 
 
 def status_list(catalogue: Catalogue, revoked: tuple[int, ...] = (REVOKED,)) -> bytes:
-    issuer = issuer_did(catalogue.base_url, catalogue.programme)
-    state = ListState(1, catalogue.programme, issuer, "status-1", 0, revoked=revoked)
+    state = ListState(1, catalogue.programme, issuer_of(catalogue), "status-1", 0, revoked=revoked)
     values = (date_time(NOW - HOUR), date_time(NOW + DAY), encoded(state))
     document = list_document(_list(catalogue), state, Cadence(every=10_000_000, valid=DAY), values)
     method = verification_method(catalogue, "status-1")
@@ -150,20 +153,36 @@ def status_list(catalogue: Catalogue, revoked: tuple[int, ...] = (REVOKED,)) -> 
 
 
 def _of(catalogue: Catalogue) -> Iterator[Signed]:
-    stage = IssuingStage({(catalogue.programme, "credentials-1"): SIGNER})
+    stage = IssuingStage({(catalogue.programme, "credentials-1"): SIGNER}, clock=lambda: 0.0)
     digest, packed = pack(catalogue)
     adopted = CatalogueAdopted(programme=catalogue.programme, adoption_no=1, digest=digest, catalogue=packed)
     taken = stage.step(Progress(1, {}), {}, _record(adopted)).changes
     state = {key: value for key, value in taken.items() if value is not None}
+    for name, achievement, claimed in claims(catalogue):
+        pair = []
+        for index in (HOLDS, REVOKED):
+            one = msgspec.structs.replace(claimed, status_index=index)
+            [output] = stage.step(Progress(1, {}), state, _record(one)).outputs
+            pair.append(decode(output.value, CredentialIssued).credential)
+        yield Signed(name, group_of(catalogue, achievement), issuer_of(catalogue), *pair)
+
+
+def claims(catalogue: Catalogue) -> Iterator[tuple[str, Achievement, CredentialClaimed]]:
+    """Yield a claim of each shape, with its name and what was attained."""
+    digest, _ = pack(catalogue)
     for achievement in catalogue.achievements:
         for kind, changes in _variants(catalogue, achievement).items():
-            pair = []
-            for index in (HOLDS, REVOKED):
-                claimed = _claim(catalogue, achievement, digest, index, changes)
-                [output] = stage.step(Progress(1, {}), state, _record(claimed)).outputs
-                pair.append(decode(output.value, CredentialIssued).credential)
-            issuer = issuer_did(catalogue.base_url, catalogue.programme)
-            yield Signed(f"{catalogue.programme}/{achievement.id}, {kind}", issuer, pair[0], pair[1])
+            name = f"{catalogue.programme}/{achievement.id}, {kind}"
+            yield name, achievement, _claim(catalogue, achievement, digest, HOLDS, changes)
+
+
+def issuer_of(catalogue: Catalogue) -> str:
+    return issuer_did(catalogue.base_url, catalogue.programme)
+
+
+def group_of(catalogue: Catalogue, achievement: Achievement) -> str:
+    """Return where a shape stands in the table of `docs/conformance.md`."""
+    return f"{catalogue.programme}: {achievement.sector}" if achievement.sector else catalogue.programme
 
 
 def _record(event: Any) -> Record:
@@ -173,7 +192,7 @@ def _record(event: Any) -> Record:
 def _variants(catalogue: Catalogue, achievement: Achievement) -> dict[str, dict[str, Any]]:
     named = set(_assessments(msgspec.to_builtins(achievement.rule)))
     used = [a for a in catalogue.assessments if a.id in named][:6]
-    subject = "urn:uuid:0192f0aa-5d6f-8c11-8c0a-3f6f0b7f2b01"
+    subject = "urn:uuid:5b1c9a52-7d0e-8a4f-9c3b-2f6e8d1a0b47"
     salted = IdentityHash(
         identity_type="emailAddress", salt="b7d1c0f2a94e4d7f", identity_hash=_hash("b7d1c0f2a94e4d7f")
     )
@@ -193,16 +212,28 @@ def _variants(catalogue: Catalogue, achievement: Achievement) -> dict[str, dict[
             for i, a in enumerate(used)
         )
 
-    if not used:
-        return {"no result": {"body": ClaimBody(subject_id=subject, results=())}}
+    names = (salted, msgspec.structs.replace(salted, identity_type="sisSourcedId"))
+    recognised = RecognitionBody(narrative="Ten years on *her* ward, « vérifiés ».", evidence_url="https://e.example/r")
     scored = results(score=71 * POINT + 500_000, score_max=100 * POINT)
-    return {
+    variants: dict[str, dict[str, Any]] = {
         "scores, evidence, an end": {
             "valid_until": NOW + 365 * DAY,
             "body": ClaimBody(subject_id=subject, results=scored, identities=(salted,)),
         },
-        "passed": {"body": ClaimBody(subject_id=subject, results=results())},
+        "passed" if used else "no result": {"body": ClaimBody(subject_id=subject, results=results())},
+        "for prior learning": {
+            "body": ClaimBody(subject_id=subject, results=(), identities=names, recognition=recognised)
+        },
     }
+    if achievement.rule.levels:
+        level = achievement.rule.levels[-1].name
+        variants["at a level"] = {
+            "level": level,
+            "body": ClaimBody(subject_id=subject, results=scored, identities=names),
+        }
+    if not used:
+        del variants["scores, evidence, an end"]
+    return variants
 
 
 def _hash(salt: str) -> str:

@@ -13,14 +13,15 @@ from support.audited import LANES, MemoryLog
 from support.competency import BASE_URL
 
 from credstream.audit.public import Answer
-from schemas.codec import decode, decode_any, published_schemas
+from credstream.quarantine.cases import set_aside
+from schemas.codec import decode, published_schemas
 from schemas.errors import MalformedError
 from schemas.events import (
     AssessmentCompleted,
+    ClaimVoided,
     CompetencyDecided,
     CredentialIssued,
     CredentialStatusChanged,
-    RecordQuarantined,
     StatusListPublished,
 )
 from schemas.topology import DECIDED, INBOX, ISSUED, LIST_PUBLISHED, QUARANTINED, STATUS_CHANGED, Topic
@@ -48,13 +49,19 @@ def journal(log: MemoryLog, path: Path, **last: Any) -> Path:
     return path
 
 
+def issued(log: MemoryLog) -> list[CredentialIssued]:
+    """Return the credentials; claims that got none are passed over."""
+    events = [decode(value, CredentialIssued, ClaimVoided) for value in values(log, ISSUED)]
+    return [event for event in events if isinstance(event, CredentialIssued)]
+
+
 def counts(log: MemoryLog) -> dict[str, Any]:
     """What an export counts."""
     decided = [decode(value, CompetencyDecided) for value in values(log, DECIDED)]
-    aside = [decode_any(value, [RecordQuarantined], max_bytes=10_000_000) for value in values(log, QUARANTINED)]
+    aside = [one for value in values(log, QUARANTINED) if (one := set_aside(value)) is not None]
     return {
         "received": len(values(log, INBOX)),
-        "credentials": len(values(log, ISSUED)),
+        "credentials": len(issued(log)),
         "decisions": len(decided),
         "quarantined": len(aside),
         "dispositions": dict(Counter(str(one.disposition) for one in decided)),
@@ -86,13 +93,12 @@ class FakeGateway:
 
     def _flow(self) -> dict[str, Any]:
         decided = [decode(value, CompetencyDecided) for value in values(self.log, DECIDED)]
-        issued = [decode(value, CredentialIssued) for value in values(self.log, ISSUED)]
         outcomes = [outcome for one in decided if not isinstance(one.body, bytes) for outcome in one.body.outcomes]
         changed = [decode(value, CredentialStatusChanged) for value in values(self.log, STATUS_CHANGED)]
         tallies = {
             "decided": Counter(str(one.disposition) for one in decided),
             "verdict": Counter(str(outcome.verdict) for outcome in outcomes),
-            "issued": Counter(f"{one.programme}/{one.achievement}" for one in issued),
+            "issued": Counter(f"{one.programme}/{one.achievement}" for one in issued(self.log)),
             "status": Counter(str(one.status) for one in changed),
             "quarantined": Counter(counts(self.log)["quarantine_reasons"]),
         }

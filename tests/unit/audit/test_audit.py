@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from support.audited import START, TRUST, MemoryLog, audited, healthy
+from support.audited import FIRST, LANES, START, TRUST, Maker, MemoryLog, audited, credential, healthy
+from support.competency import PROGRAMME
 from support.defects import PLANTED, Defect
 from support.witnesses import FakeGateway, counts, journal
 
@@ -18,8 +20,11 @@ from credstream.audit.auditing import Audit, Options
 from credstream.audit.invariants import INVARIANTS, Finding
 from credstream.audit.public import Answer
 from credstream.audit.store import Store
-from schemas.events import CredentialStatusChanged
-from schemas.topology import STATUS_CHANGED
+from schemas.catalogue import Key
+from schemas.codec import decode
+from schemas.events import ClaimVoided, CredentialIssued, CredentialStatusChanged, ReissueRequested, StatusReason
+from schemas.topology import ISSUED, STATUS_CHANGED
+from services.signing.keys import seed_signer
 
 SIGNED = {"proof", "agreement", "identity", "bytes", "place", "claim"}
 """What is planted into signed credentials: there every proof is verified."""
@@ -167,3 +172,40 @@ def test_a_log_that_was_cut_off_since_the_last_run_is_found(log: MemoryLog, tmp_
     audited(log, tmp_path)
     log.until = START + 30_000_000
     assert "offsets" in violated(log, tmp_path)
+
+
+def test_a_compromise_carried_out_by_the_book_violates_nothing(tmp_path: Path) -> None:
+    """Some are signed, one waits and is voided, all are issued anew, lists are signed by another key, and the key goes."""
+    new = {"credentials-2": seed_signer(bytes([8] * 32)), "status-2": seed_signer(bytes([9] * 32))}
+    made = Maker(new)
+    old = {key.id: key for key in FIRST.keys}
+    fresh = [
+        Key(id=name, purpose=old[f"{name[:-1]}1"].purpose, public_key_multibase=signer.public_multikey, active_from=0)
+        for name, signer in new.items()
+    ]
+    made.adopt(FIRST)
+    for who in range(3):
+        made.send(who, "q", score=90)
+    made.publish_lists()
+    signer = made.take_away("credentials-1")
+    made.send(3, "q", score=90)
+    marked = [replace(key, compromised_at=made.now) for key in FIRST.keys]
+    made.adopt(replace(FIRST, version="2", keys=(*marked, *fresh)))
+    made.sign_what_waits()
+    made.keys[PROGRAMME, "credentials-1"] = signer
+    granted = ("block", "paused", "kept", "asked", "graded")
+    for who in range(4):
+        for name in granted:
+            about: dict[str, Any] = {"credential_id": credential(who, name), "reason": StatusReason.KEY_COMPROMISED}
+            made.ask(who, ReissueRequested, **about)
+    made.publish_lists()
+    gone = [replace(key, removed_at=made.now) for key in marked]
+    made.adopt(replace(FIRST, version="3", keys=(*gone, *fresh)))
+    log = made.done()
+    kinds = Counter(
+        type(decode(record.value, CredentialIssued, ClaimVoided)).__name__
+        for lane in range(LANES)
+        for record in log.records_of[ISSUED.name, lane]
+    )
+    assert kinds == {"CredentialIssued": 7 * len(granted), "ClaimVoided": len(granted)}
+    assert violated(log, tmp_path) == set()

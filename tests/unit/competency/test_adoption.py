@@ -22,7 +22,7 @@ from support.competency import (
 )
 
 from schemas import codec
-from schemas.catalogue import Assessment, Catalogue, Key, pack
+from schemas.catalogue import Assessment, Catalogue, Key, pack, unpack
 from schemas.errors import MalformedError, QuarantineReason
 from schemas.events import (
     CatalogueAdopted,
@@ -71,15 +71,16 @@ def decided(lane: CompetencyLane, adopted: Catalogue, **changes: Any) -> tuple[D
 
 def test_the_first_adoption_opens_a_status_list_and_tells_issuing() -> None:
     lane, first = CompetencyLane(), catalogue({"a": HARD})
-    _, opened, forwarded = lane.adopt(first)
+    _, opened, forwarded, keys = lane.adopt(first)
     assert isinstance(opened, StatusListOpened)
     assert (opened.status_list, opened.list_number, opened.decision_no) == (f"{BASE_URL}/status/demo/e1/0/0", 0, 0)
     assert (opened.issuer, opened.key_id) == (issuer_did(BASE_URL, PROGRAMME), "status-1")
     assert isinstance(forwarded, CatalogueAdopted)
     assert forwarded.digest == pack(first)[0]
+    assert keys == forwarded
     assert [key for topic, key, _ in lane.outputs if topic is CLAIMED] == [PROGRAMME.encode()]
     second = lane.adopt(catalogue({"a": EASY}))
-    assert [type(event) for event in second] == [CompetencyDecided, CatalogueAdopted]
+    assert [type(event) for event in second] == [CompetencyDecided, CatalogueAdopted, CatalogueAdopted]
 
 
 def test_adoptions_are_numbered_from_one_without_gaps() -> None:
@@ -143,6 +144,25 @@ def test_a_claim_uses_the_key_in_force_when_it_is_claimed() -> None:
     assert [claim.key_id for claim in lane.claims] == ["credentials-1", "credentials-2"]
 
 
+def test_a_compromised_key_signs_nothing_from_the_adoption_on_that_says_so_whatever_its_times() -> None:
+    lane, first = CompetencyLane(), catalogue({"a": EASY})
+    old = first.keys[0]
+    later = Key(id="credentials-2", purpose="credentials", public_key_multibase="z6Mk3", active_from=0)
+    marked = msgspec.structs.replace(old, compromised_at=lane.now + DAY)
+    lane.adopt(first)
+    lane.send(completion())
+    lane.adopt(msgspec.structs.replace(first, keys=(marked, later, *first.keys[1:])))
+    lane.send(completion(learner_ref="ab" * 16, received_at=lane.now))
+    assert [claim.key_id for claim in lane.claims] == ["credentials-1", "credentials-2"]
+
+
+def test_a_catalogue_whose_only_key_is_compromised_is_refused() -> None:
+    lane, first = CompetencyLane(), catalogue({"a": EASY})
+    marked = msgspec.structs.replace(first.keys[0], compromised_at=1)
+    disposition, detail = decided(lane, msgspec.structs.replace(first, keys=(marked, first.keys[1])), adoption_no=1)
+    assert (disposition, detail) == (Disposition.REFUSED, "keys: none for credentials is active")
+
+
 @pytest.mark.fault("E17")
 @pytest.mark.parametrize("signer", [OTHER_SIGNER, STAFF_SIGNER, None], ids=["stranger", "staff", "nobody"])
 def test_only_a_pinned_catalogue_key_changes_the_rules(signer: LocalSigner | None) -> None:
@@ -204,7 +224,7 @@ def test_a_stricter_rule_takes_nothing_back_and_a_looser_one_gives_nothing_for_t
     assert lane.holds() == {"loosened", "tightened"}
 
 
-def test_a_catalogue_planned_for_later_is_granted_from_and_signed_with_only_then() -> None:
+def test_a_catalogue_planned_for_later_is_granted_from_only_then_but_its_keys_sign_at_once() -> None:
     lane, planned_at = CompetencyLane(), EPOCH_START + 400 * DAY
     first, second = catalogue({"a": EASY, "b": HARD}), catalogue({"a": EASY}, version="2")
     key = Key(id="credentials-2", purpose="credentials", public_key_multibase="z6Mk3", active_from=0)
@@ -217,8 +237,8 @@ def test_a_catalogue_planned_for_later_is_granted_from_and_signed_with_only_then
     assert outcomes(after).keys() == {"a"}
     signed = [(claim.achievement, claim.catalogue_digest, claim.key_id) for claim in lane.claims]
     assert signed == [
-        ("a", pack(first)[0], "credentials-1"),
-        ("b", pack(first)[0], "credentials-1"),
+        ("a", pack(first)[0], "credentials-2"),
+        ("b", pack(first)[0], "credentials-2"),
         ("a", pack(second)[0], "credentials-2"),
     ]
 
@@ -340,3 +360,13 @@ def test_every_fault_is_told_at_once() -> None:
         "U+202E",
     ):
         assert any(fault in told for told in faults), fault
+
+
+def test_a_word_that_is_the_default_by_value_alone_is_packed_as_the_default() -> None:
+    best: Any = "-best".removeprefix("-")  # equal to the default, and not the same object
+    written, left_out = (
+        catalogue({"a": Weighted(parts=(Weight(assessment="quiz", weight=1),), at_least=1, **asked)})
+        for asked in ({"take": best}, {})
+    )
+    assert pack(written) == pack(left_out)
+    assert unpack(pack(written)[1], pack(written)[0]) == left_out

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from support.competency import DAY, EPOCH_START, CompetencyLane, catalogue, completion, outcomes
 
+from credstream.staff.rejudging import Wrong, reinstated_under
 from schemas.catalogue import Assessment, Catalogue, canonical
 from schemas.events import (
     AssessmentCompleted,
@@ -28,7 +29,8 @@ from schemas.events import (
     Verdict,
 )
 from schemas.ids import content_digest
-from schemas.rules import All, Count, Holds, Renewal, Result, Rule, Span, Validity
+from schemas.rules import All, Count, Holds, Level, Renewal, Result, Rule, Span, Validity
+from services.competency.reasons import render
 
 PASS = Result(assessment="quiz", at_least=500_000)
 STRICT = Result(assessment="quiz", at_least=900_000)
@@ -143,6 +145,36 @@ def test_what_is_built_with_a_suspended_block_is_suspended_and_reinstated_with_i
     assert lane.holds() == {"block", "top"}
     wanted = [CredentialStatus.SUSPENDED, CredentialStatus.SUSPENDED] + [CredentialStatus.REINSTATED] * 2
     assert changes(lane) == list(zip([block, top, block, top], wanted, strict=True))
+
+
+def test_what_is_suspended_with_its_block_says_that_the_block_is_what_it_lacks() -> None:
+    lane = lane_with(block=Rule(requires=PASS, on_loss="suspend"), top=Rule(requires=Holds(achievement="block")))
+    lane.send(completion())
+    suspended = outcomes(lane.send(retracted()))["top"]
+    later = outcomes(lane.send(completion("r-2", at=DAY, score=10)))["top"]
+    for outcome in (suspended, later):
+        assert outcome.verdict is Verdict.SUSPENDED
+        assert render(outcome.explanation) == ["✗ the achievement block is still needed"]
+
+
+def test_keeping_what_a_re_evaluation_does_not_confirm_puts_nothing_in_force_that_was_suspended() -> None:
+    merit = Level(name="merit", requires=STRICT)
+    block = Rule(requires=PASS, attained="standing", on_loss="suspend", levels=(merit,))
+    top = Rule(requires=Holds(achievement="block", levels=("merit",)))
+    lane = lane_with(block=block, top=top)
+    lane.send(completion(score=95))
+    lane.send(completion(score=40, kind=ResultKind.CORRECTED, revision=1))
+    assert lane.holds() == set()
+    easy = msgspec.structs.replace(block, requires=Result(assessment="quiz", at_least=300_000))
+    lane.now += DAY
+    lane.adopt(catalogue({"block": easy, "top": top}))
+    asked = {"achievement": "block", "rule_digest": digest(easy), "since": 0}
+    decided = lane.asks(ReevaluationRequested, losses=Losses.KEEP, **asked)
+    assert outcomes(decided)["block"].verdict is Verdict.REINSTATED
+    assert lane.holds() == {"block"}
+    wrong = Wrong(rules={digest(easy): "block"})
+    assert reinstated_under(lane.decided, wrong) == {lane.claims[0].credential_id: digest(easy)}
+    assert reinstated_under(lane.decided, Wrong(rules={digest(block): "block"})) == {}
 
 
 def test_nothing_new_is_granted_by_a_suspended_block() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import jwt
 import pytest
 from defusedxml import ElementTree
+from msgspec.structs import replace
 from openbadgeslib.ob3.ldp import OB3LdpVerifier
 from PIL import Image
 from pypdf import PdfReader
@@ -144,8 +145,27 @@ def test_nothing_is_made_of_what_was_not_issued_here(issued: Issued) -> None:
 def test_without_a_published_jwt_key_at_hand_none_is_made(issued: Issued) -> None:
     issued.add(claim(issued.catalogue))
     for signers in ({}, {("college", "jwt-1"): rsa_signer(1)}, {("college", "jwt-2"): issued.signer}):
-        with pytest.raises(UnavailableError, match="keys create --purpose jwt"):
+        with pytest.raises(UnavailableError, match="keys rotate --purpose jwt"):
             issued.workshop(signers=signers).form(FIRST, "jwt", "en")
+
+
+def test_what_a_compromised_jwt_key_signed_is_made_anew_with_the_key_in_force(issued: Issued) -> None:
+    issued.add(claim(issued.catalogue))
+    before = body(issued.workshop().form(FIRST, "jwt", "en"))
+    record = body(issued.workshop().record("college", LEARNER, "jwt", "en"))
+    other = rsa_signer(1)
+    [old] = issued.catalogue.jwt_keys
+    ahead = replace(old, id="jwt-3", active_from=1 << 51)  # published, and not to sign yet
+    new = replace(old, id="jwt-2", n=other.public_jwk["n"])
+    issued.publish(replace(issued.catalogue, jwt_keys=(replace(old, compromised_at=1), new, ahead)))
+    signers = {("college", "jwt-1"): issued.signer, ("college", "jwt-2"): other, ("college", "jwt-3"): issued.signer}
+    workshop = issued.workshop(signers=signers)
+    after = body(workshop.form(FIRST, "jwt", "en"))
+    assert jwt.get_unverified_header(before)["kid"].endswith("/keys/jwt-1")
+    assert jwt.get_unverified_header(after)["kid"].endswith("/keys/jwt-2")
+    assert read_jwt(issued, after)["id"] == jwt.decode(before, options={"verify_signature": False})["id"]
+    assert body(workshop.form(FIRST, "jwt", "en")) == after
+    assert body(workshop.record("college", LEARNER, "jwt", "en")) != record
 
 
 def test_what_is_unknown_has_no_form(issued: Issued) -> None:

@@ -144,6 +144,20 @@ def test_a_slow_signer_gets_its_turn_and_leaves_the_others_theirs() -> None:
     assert lane.numbers("one") == [0, 1, 2, 3, 4, 5]
 
 
+def test_a_signer_that_is_fast_needs_no_turns() -> None:
+    now = 0.0
+
+    class Fast(SwitchSigner):
+        def sign(self, data: bytes, *, check: bool = True) -> bytes:
+            nonlocal now
+            now += 0.009
+            return super().sign(data, check=check)
+
+    lane = lane_of({"one": Fast()}, clock=lambda: now)
+    lane.take(*(claim(catalogue_of("one"), number) for number in range(200)))
+    assert lane.numbers("one") == list(range(200))
+
+
 def test_one_signature_in_64_is_checked_by_claim_number() -> None:
     signer = SwitchSigner()
     lane = lane_of({"one": signer})
@@ -163,6 +177,44 @@ def test_a_key_that_has_ended_signs_nothing_dated_later_until_its_end_is_moved()
     assert lane.idle()
     assert lane.numbers("one") == [0, 1, 2]
     assert metrics.KEY_END.labels("one", "credentials")._value.get() == math.inf
+
+
+def test_claims_that_wait_for_a_key_are_voided_once_it_is_compromised_and_those_behind_them_are_signed() -> None:
+    """What the key signed before it was known stays; nothing is lost between, and a repeat voids nothing again."""
+    first = catalogue_of("one")
+    other = seed_signer(bytes([2] * 32))
+    new = replace(KEY, id="credentials-2", public_key_multibase=other.public_multikey)
+    told = catalogue_of("one", replace(KEY, compromised_at=1), new)
+    signer = SwitchSigner()
+    lane = IssuingLane(IssuingStage({("one", "credentials-1"): signer, ("one", "credentials-2"): other}))
+    lane.take(adoption(first), claim(first))
+    signer.away = True
+    lane.take(claim(first, 1), claim(first, 2), adoption(told, 2), claim(told, 3, key_id="credentials-2"))
+    assert (lane.numbers("one"), lane.voided) == ([0], [])
+    signer.away = False  # a thief may have it; it is asked for nothing
+    asked = signer.asked
+    assert lane.idle()
+    assert lane.numbers("one") == [0, 3]
+    assert [(void.claim_no, void.key_id, void.reason) for void in lane.voided] == [
+        (1, "credentials-1", "key_compromised"),
+        (2, "credentials-1", "key_compromised"),
+    ]
+    assert signer.asked == asked
+    assert {void.catalogue_digest for void in lane.voided} == {adoption(told).digest}
+    lane.take(claim(first, 2), claim(first, 4))
+    assert [void.claim_no for void in lane.voided] == [1, 2, 4]
+    assert not lane.progress.waiting
+
+
+def test_the_keys_of_the_catalogue_adopted_last_sign_claims_in_the_words_of_one_before() -> None:
+    other = seed_signer(bytes([2] * 32))
+    words, keys = (
+        catalogue_of("one"),
+        catalogue_of("one", KEY, replace(KEY, id="credentials-2", public_key_multibase=other.public_multikey)),
+    )
+    lane = IssuingLane(IssuingStage({("one", "credentials-2"): other}))
+    lane.take(adoption(words), adoption(keys, 2), claim(words, 0, key_id="credentials-2"))
+    assert lane.numbers("one") == [0]
 
 
 def test_a_key_that_is_published_no_more_signs_no_more() -> None:

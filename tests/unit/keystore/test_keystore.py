@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from credstream import installation as installations
 from schemas.errors import RefusedError, UnavailableError
 from services.signing.keys import WrongSignatureError, is_signed_by, seed_signer
 from streams import metrics
-from streams.keystore import PASSPHRASE, WatchedSigner, published_keys, signers
+from streams.keystore import PASSPHRASE, Rereading, WatchedSigner, published_keys, signers
 from streams.settings import Installation, load
 
 PROGRAMME = "pilots"
@@ -107,7 +108,46 @@ def test_a_private_key_may_be_destroyed_once_it_has_ended(place: Installation) -
     keys[0]["active_until"] = 1
     index.write_text(json.dumps(keys))
     place.secret_path(f"keys/{PROGRAMME}/credentials-1.pem").unlink()
-    assert signers(place, "credentials") == {}
+    assert not signers(place, "credentials")
+
+
+def test_a_key_that_is_made_later_is_found_when_it_is_asked_for(
+    place: Installation, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = signers(place, "credentials")
+    assert keys.get((PROGRAMME, "credentials-2")) is None
+    made = installations.create_signing_key(place, PROGRAMME, "credentials", 0)
+    path = place.secret_path(f"keys/{PROGRAMME}/credentials-2.pem")
+    path.chmod(0o644)
+    time.sleep(1.05)
+    assert keys.get((PROGRAMME, "credentials-2")) is None
+    assert "lets others read it" in caplog.text
+    path.chmod(0o600)
+    time.sleep(1.05)
+    assert keys[PROGRAMME, "credentials-2"].public_multikey == made.public_key_multibase
+    assert len(keys) == 2
+
+
+def test_what_it_lacks_is_not_looked_for_all_the_time() -> None:
+    now, reads = 0.0, 0
+
+    def read(_: object) -> dict[tuple[str, str], int]:
+        nonlocal reads
+        reads += 1
+        return {}
+
+    found = Rereading(read, clock=lambda: now)
+    for now in (0.0, 0.5, 1.0, 1.1, 2.5):  # noqa: B007  the clock reads it
+        assert ("p", "k") not in found
+    assert reads == 3
+
+
+def test_a_compromised_key_is_not_even_opened(place: Installation) -> None:
+    index = place.secret_path(f"keys/{PROGRAMME}/keys.json")
+    keys = json.loads(index.read_text())
+    keys[0]["compromised_at"] = 1
+    index.write_text(json.dumps(keys))
+    assert not signers(place, "credentials")
 
 
 @softhsm.needs_softhsm

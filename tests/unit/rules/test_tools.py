@@ -6,13 +6,16 @@ import json
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from credstream.cli.commands import app
 from credstream.rules.explaining import differences, explained_rule
-from credstream.rules.loader import Draft, load
+from credstream.rules.loader import CatalogueError, Draft, load
 from credstream.rules.testing import run_examples
 from schemas.errors import RefusedError
+from services.competency.reasons import render
 from services.competency.wording import WORDS
+from services.signing.keys import LocalSigner
 
 FILES = {
     "programme.yaml": "programme: p\nversion: 1\nissuer: {name: Issuer}\nproviders:\n  - {id: college, name: College}\n",
@@ -135,3 +138,97 @@ def test_the_schema_is_printed_for_editors(capfdbinary: pytest.CaptureFixture[by
 def test_an_unknown_achievement_is_said_to_be_one(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="has no achievement frist"):
         app(["rules", "explain", "frist", "--folder", str(folder(tmp_path))], exit_on_error=False)
+
+
+@pytest.mark.parametrize(
+    ("attained", "passed"),
+    [("2026-01-02", True), ("2026-01-03", False), ("2026-01-03T01:30:00Z", True), ("2026-01-03T01:30:01Z", False)],
+)
+def test_a_day_expected_is_any_time_of_that_day(
+    tmp_path: Path, attained: str, passed: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = folder(
+        tmp_path,
+        HEAD.replace("365 days", "90 days")
+        + "    requires: {result: {assessment: theory, at_least: 50 %}}\n    repeatable: true\n"
+        + "  examples:\n    - name: in the evening, in Toronto\n      results:\n"
+        + '        - {assessment: theory, date: "2026-01-02T20:30:00-05:00", score: 50}\n'
+        + '        - {assessment: theory, date: "2026-02-02T20:30:00-05:00", score: 50}\n'
+        + f"      attained: {attained}\n      again: [2026-02-02]\n      valid_until: 2026-05-03\n",
+    )
+    programme = (place / "programme.yaml").read_text()
+    (place / "programme.yaml").write_text(f"{programme}time_zone: America/Toronto\n")
+    [tested] = run_examples(load(place))
+    assert tested.passed is passed
+    run("test", str(place), "--all")
+    said = " ".join(capsys.readouterr().out.replace("│", "").split())
+    assert "attained on 2026-01-02 20:30 EST, again on 2026-02-02 20:30 EST, until 2026-05-03 21:30 EDT" in said
+
+
+@pytest.mark.parametrize(
+    ("asked", "english", "french"),
+    [
+        ("at_least: 79.5 %", "at least 79.5 %", "au moins 79,5 %"),
+        ("attempts: 2", "among the first 2 attempts", "parmi les 2 premiers essais"),
+        ("gap: 1 hour", "at least 1 hour after the attempt before", "au moins 1 heure après l'essai précédent"),
+        (
+            "recent: 1 year 1 day 2 hours",
+            "not more than 12 months, 1 day and 2 hours old",
+            "datant de 12 mois, 1 jour et 2 heures au plus",
+        ),
+        ("site: [north, south]", "at the site north or south", "sur le site north ou south"),
+        ("distinct: {assessor: 1, day: 2}", "1 assessor, 2 different days", "1 évaluateur, 2 jours différents"),
+    ],
+)
+def test_numbers_agree_with_what_they_count(tmp_path: Path, asked: str, english: str, french: str) -> None:
+    rule = f"    requires: {{count: {{number: 2, assessments: ward, {asked}}}}}\n"
+    [achievement] = draft(tmp_path, HEAD + rule).achievements
+    assert explained_rule(achievement, {})[1].text == f"2 results of ward ({english})"
+    assert explained_rule(achievement, {}, "fr")[1].text == f"2 résultats de ward ({french})"
+
+
+def test_what_there_was_is_told_as_french_is_written(tmp_path: Path) -> None:
+    rule = (
+        "    requires: {all: [{mean: {assessments: [theory, ward], at_least: 50 %}}, {result: {assessment: ward}}]}\n"
+    )
+    shown = "  examples: [{name: x, results: [{assessment: theory, date: 2026-01-01, score: 79}], attained: false}]\n"
+    [tested] = run_examples(draft(tmp_path, HEAD + rule + shown))
+    assert render(tested.explanation, "fr") == [
+        "✗ les 2 conditions : 0 remplie, il en manque 2",
+        "  ✗ une moyenne pondérée de 50 % : 39,5 % atteints",
+        "    · theory : 79 %, avec un poids de 50 %",
+        "    · ward : rien de valable jusqu'ici, avec un poids de 50 %",
+        "  ✗ un résultat de ward : aucun résultat valable jusqu'ici",
+    ]
+
+
+def test_one_attempt_is_the_first(tmp_path: Path) -> None:
+    [achievement] = draft(
+        tmp_path, HEAD + "    requires: {result: {assessment: ward, attempts: 1, take: best}}\n"
+    ).achievements
+    assert explained_rule(achievement, {})[1].text == "the best result of ward (the first attempt)"
+    assert explained_rule(achievement, {}, "fr")[1].text == "le meilleur résultat de ward (le premier essai)"
+
+
+def test_what_is_not_there_is_said_with_what_is(tmp_path: Path) -> None:
+    place = folder(tmp_path / "c")
+    with pytest.raises(RefusedError, match=r"has no achievement frist; did you mean first\?"):
+        app(["rules", "explain", "frist", "--folder", str(place)], exit_on_error=False)
+    with pytest.raises(RefusedError, match="has no achievement xyz; it has first"):
+        app(["rules", "show", str(place), "--achievement", "xyz"], exit_on_error=False)
+    with pytest.raises(CatalogueError, match=r"1 mistake\n  there is no such folder: a catalogue is one"):
+        load(tmp_path / "d")
+
+
+def test_another_time_zone_and_another_partner_are_differences(tmp_path: Path) -> None:
+    before, after = folder(tmp_path / "a"), folder(tmp_path / "b")
+    key = Ed25519PrivateKey.from_private_bytes(bytes(32))
+    partner = f"  - {{id: ward-sisters, name: Ward sisters, key: {LocalSigner(key).public_multikey}}}\n"
+    with (after / "programme.yaml").open("a") as programme:
+        programme.write(f"time_zone: America/Toronto\npartners:\n{partner}")
+    rule, added = differences(load(before), load(after))
+    assert list(rule.lines) == [
+        "- days and months are counted in UTC",
+        "+ days and months are counted in America/Toronto",
+    ]
+    assert (added.what, added.kind, added.name) == ("added", "partner", "ward-sisters")

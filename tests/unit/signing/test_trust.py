@@ -9,6 +9,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from support import complete, shapes
 from support.badges import DID, DOCUMENTS, METHOD, NOW, REVOKED, SIGNER, badge, signed
@@ -16,7 +17,7 @@ from support.badges import DID, DOCUMENTS, METHOD, NOW, REVOKED, SIGNER, badge, 
 from credstream.trust import Trust, key_terms
 from schemas.catalogue import Key
 from services.signing.endorsing import did_key, did_key_method
-from services.signing.issuers import KeyTerm
+from services.signing.issuers import COMPROMISED, KeyTerm
 from services.signing.keys import seed_signer
 from services.signing.recipient import recipient_step
 from services.signing.verdict import Verdict
@@ -53,6 +54,30 @@ def test_a_key_signs_in_its_time_and_for_its_purpose(changes: dict[str, Any], ho
     term = KeyTerm(**{"purpose": "credentials", "active_from": BEFORE, **changes})
     found = verdict(signed(badge()), terms={METHOD: term})
     assert (told(found).get("key") != "fail") == holds
+
+
+def test_a_compromised_key_is_said_to_be_one_with_what_was_issued_anew_even_when_no_document_has_it_any_more() -> None:
+    lost = {METHOD: KeyTerm(purpose="credentials", active_from=BEFORE, is_compromised=True)}
+    given = signed(badge())
+    anew = verdict(given, terms=lost, reissued_as={given["id"]: "https://a.example/credentials/2"}.get)
+    assert {s.name: s.reason for s in anew.steps}[
+        "key"
+    ] == f"{COMPROMISED}; the credential was issued anew as https://a.example/credentials/2"
+    assert anew.overall == "invalid"
+    alone = verdict(given, terms=lost, reissued_as=lambda _: None)
+    assert {s.name: s.reason for s in alone.steps}["key"] == COMPROMISED
+
+
+def test_a_jwt_says_not_when_it_was_made_so_the_times_of_its_key_do_not_matter_and_a_compromise_does() -> None:
+    [pilots, *_] = shapes.catalogues()
+    late = msgspec.structs.replace(
+        shapes.JWT_KEY, active_from=shapes.AT + shapes.DAY, active_until=shapes.AT + shapes.DAY
+    )
+    [term] = [t for name, t in key_terms([msgspec.structs.replace(pilots, jwt_keys=(late,))]).items() if "#rsa" in name]
+    assert (term.active_from.year, term.active_until, term.is_compromised) == (1970, None, False)
+    lost = msgspec.structs.replace(pilots, jwt_keys=(msgspec.structs.replace(late, compromised_at=1),))
+    [term] = [t for name, t in key_terms([lost]).items() if "#rsa" in name]
+    assert term.is_compromised
 
 
 def test_terms_come_from_the_catalogue() -> None:

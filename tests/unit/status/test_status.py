@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.issuing import catalogue_of
 
 from schemas.bitstring import decode_bits
+from schemas.catalogue import Key, pack
 from schemas.codec import decode, encode
 from schemas.errors import IntegrityError, UnavailableError
 from schemas.events import (
+    CatalogueAdopted,
     CredentialStatus,
     CredentialStatusChanged,
     StatusDecided,
@@ -217,3 +221,43 @@ def test_a_published_list_is_a_signed_credential_of_the_standard() -> None:
         {"https://i.example/.well-known/did.json": json.dumps(did).encode(), URL: event.credential}, now=now
     )
     assert isinstance(verifier._lists._bits(URL, "did:web:i.example", "revocation"), bytes)
+
+
+def adopted(*keys: Key) -> CatalogueAdopted:
+    given = msgspec.structs.replace(catalogue_of("p"), keys=keys)
+    digest, packed = pack(given)
+    return CatalogueAdopted(programme="p", adoption_no=1, digest=digest, catalogue=packed)
+
+
+def test_a_list_is_signed_by_the_key_in_force_and_at_once_by_another_when_its_own_is_compromised() -> None:
+    other = seed_signer(bytes([1] * 32))
+    old = Key(id="status-1", purpose="status", public_key_multibase=SIGNER.public_multikey, active_from=0)
+    new = Key(
+        id="status-2",
+        purpose="status",
+        public_key_multibase=other.public_multikey,
+        active_from=START + 100 * SECOND,
+    )
+    works = StatusStage({("p", "status-1"): SIGNER, ("p", "status-2"): other}, CADENCE)
+
+    def after(lane: Lists, step: Step[Lists] | None) -> tuple[Lists, list[str]]:
+        if step is None:
+            return lane, []
+        state = {**step.changes, **works.kept(lane, step.lane)}
+        kept.update({name: value for name, value in state.items() if value is not None})
+        methods = [json.loads(e.credential)["proof"][0]["verificationMethod"] for e in lists_in(step)]
+        assert methods == [f"{OPENED.issuer}#{e.key_id}" for e in lists_in(step)]
+        return works.restored(0, kept), [e.key_id for e in lists_in(step)]  # as a worker that takes over
+
+    kept: dict[bytes, bytes] = {}
+    lane, _ = after(Lists(0, {}), works.step(Lists(0, {}), {}, record(OPENED)))
+    lane, _ = after(lane, works.step(lane, {}, record(adopted(old, new))))
+    lane, signed = after(lane, works.idle(lane, {}, START))
+    assert signed == ["status-1"]
+    lane, signed = after(lane, works.idle(lane, {}, START + 600 * SECOND))
+    assert signed == ["status-2"]
+    told = msgspec.structs.replace(new, compromised_at=START)
+    lane, _ = after(lane, works.step(lane, {}, record(adopted(old, told))))
+    lane, signed = after(lane, works.idle(lane, {}, START + 601 * SECOND))
+    assert signed == ["status-1"]
+    assert works.idle(lane, {}, START + 602 * SECOND) is None
