@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from support.auditing import violations
+from support.injection import Injection
 from support.pipe import PROGRAMME, Pipe, completion, until, whole_pipe
 
 from credstream.keys.publishing import current
@@ -146,7 +147,9 @@ def restarts(pipe: Pipe) -> int:
 
 
 @pytest.mark.fault("K4")
-def test_a_rotation_mid_stream_signs_by_the_boundary_and_everything_goes_on_verifying(keyed: Pipe) -> None:
+def test_a_rotation_mid_stream_signs_by_the_boundary_and_everything_goes_on_verifying(
+    keyed: Pipe, fault: Injection
+) -> None:
     place = keyed.place
     with load(keyed) as sent:
         is_signed(keyed, "credentials-1", 60)
@@ -158,6 +161,7 @@ def test_a_rotation_mid_stream_signs_by_the_boundary_and_everything_goes_on_veri
             keyed, "keys", "rotate", "--purpose", "status", "--active-in-hours", "0.002", "--despite-caches", "--yes"
         )
         is_signed(keyed, "credentials-2", 60)
+        fault.fire("rotation")
         credstream(keyed, "keys", "retire", "credentials-2", "--yes", code=78)
         credstream(keyed, "keys", "retire", "credentials-1", "--destroy", "--yes")
         assert not key_path(place, PROGRAMME, "credentials-1").exists()
@@ -184,8 +188,10 @@ def done_of(path: Path) -> int:
         return 0
 
 
+@pytest.mark.fault("K8", "P1")
+@pytest.mark.long
 def test_the_compromise_drill_under_load_killed_in_the_middle_issues_all_of_it_anew_and_removes_the_key_last(
-    keyed: Pipe,
+    keyed: Pipe, fault: Injection
 ) -> None:
     place, lost = keyed.place, "credentials-2"
     issuing = next(child for child in keyed.supervisor.children if child.name == "issuing")
@@ -217,6 +223,7 @@ def test_the_compromise_drill_under_load_killed_in_the_middle_issues_all_of_it_a
                 break
         os.kill(first.pid, signal.SIGKILL)
         assert first.wait() == -signal.SIGKILL
+        fault.fire("kill -9 of the drill")
         print(log.read_text())
         total = len(job.read_bytes().splitlines())
         assert 80 <= done_of(job) < total

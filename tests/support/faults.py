@@ -110,6 +110,7 @@ FAULTS: Final = (
     ),
     Fault("K6", "A signer returns a wrong signature", "It never leaves; the programme's claims wait"),
     Fault("K7", "A key ends while it is in use", "Nothing later is signed with it; an alert comes before"),
+    Fault("K8", "A key was stolen", "All that it signed is issued anew, the old revoked, the key removed last"),
     Fault("C1", "A worker's clock is wrong by a year, a day or two hours", "No date in a credential comes from it"),
     Fault("C2", "Leap days, zones, and clocks that go back", "Dates of claims never go back"),
     Fault("D1", "The broker's disk is full", "Nothing more is accepted; what was acknowledged is there; it resumes"),
