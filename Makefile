@@ -62,7 +62,6 @@ system: ## what tests need beyond Python (Debian, as root)
 	command -v promtool >/dev/null || missing="$$missing prometheus"; \
 	{ command -v node && command -v npm; } >/dev/null || missing="$$missing nodejs npm"; \
 	command -v softhsm2-util >/dev/null || missing="$$missing softhsm2"; \
-	command -v faketime >/dev/null || missing="$$missing faketime"; \
 	command -v toxiproxy-server >/dev/null || command -v go >/dev/null || missing="$$missing golang-go"; \
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	if [ -n "$$missing" ]; then \

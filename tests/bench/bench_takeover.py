@@ -117,7 +117,7 @@ class Probe:
 
     def send(self) -> None:
         self._sent += 1
-        learner, now = f"{self._sent:032x}", time.time_ns() // 1_000_000 * 1_000
+        learner, now = f"{self._sent:f>32}", time.time_ns() // 1_000_000 * 1_000
         body = CompletionBody(
             result_id=f"probe-{self._sent}",
             revision=0,
@@ -173,6 +173,9 @@ def takeovers(place: Installation) -> list[Takeover]:
             probe.wait()
             seconds = time.monotonic() - began
             measured.append(Takeover(seconds, *used(workers.pid(0))))
+    except AssertionError:
+        print(workers.log(0)[-3_000:])
+        raise
     finally:
         workers.stop()
     return measured

@@ -188,7 +188,8 @@ def done_of(path: Path) -> int:
         return 0
 
 
-@pytest.mark.fault("K8")
+@pytest.mark.fault("K8", "P1")
+@pytest.mark.long
 def test_the_compromise_drill_under_load_killed_in_the_middle_issues_all_of_it_anew_and_removes_the_key_last(
     keyed: Pipe, fault: Injection
 ) -> None:

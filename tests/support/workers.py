@@ -43,6 +43,10 @@ class Workers:
         self.kills += 1
         self._running[worker] = self._start(worker)
 
+    def log(self, worker: int) -> str:
+        """Return what a worker has said so far."""
+        return self._log(worker).read_text()
+
     def pid(self, worker: int) -> int:
         """Return a worker's process id."""
         return self._running[worker].pid
