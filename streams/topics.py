@@ -104,7 +104,8 @@ def create_missing(installation: Installation) -> Sequence[str]:
     """
     with administration(installation.bootstrap_servers) as admin:
         missing = [state.topic for state in _describe(admin) if state.id is None]
-        _create(admin, missing, installation.kafka.lanes, installation.kafka.replication)
+        if missing:
+            _create(admin, missing, installation.kafka.lanes, installation.kafka.replication)
     return [topic.name for topic in missing]
 
 
